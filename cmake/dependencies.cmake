@@ -1,0 +1,26 @@
+# The libraries the project stands on; docs/adr/0008 says why each.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+pkg_check_modules(PQ REQUIRED IMPORTED_TARGET libpq)
+pkg_check_modules(NATS REQUIRED IMPORTED_TARGET libnats)
+pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
+pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+pkg_check_modules(URCU REQUIRED IMPORTED_TARGET liburcu-bp)
+
+add_library(tears_dependencies INTERFACE)
+target_compile_definitions(tears_dependencies INTERFACE _GNU_SOURCE $<$<BOOL:${TEARS_DEBUG}>:T3_DEBUG>)
+target_link_libraries(tears_dependencies INTERFACE PkgConfig::PQ PkgConfig::NATS PkgConfig::SQLITE
+    PkgConfig::CRYPTO PkgConfig::JANSSON PkgConfig::URCU Threads::Threads m)
+if(TEARS_SANITIZE)
+    target_compile_options(tears_dependencies INTERFACE -fsanitize=${TEARS_SANITIZE} -fno-omit-frame-pointer)
+    target_link_options(tears_dependencies INTERFACE -fsanitize=${TEARS_SANITIZE})
+endif()
+
+pkg_check_modules(EDIT IMPORTED_TARGET libedit)
+add_library(tears_cli_dependencies INTERFACE)
+if(EDIT_FOUND)
+    target_link_libraries(tears_cli_dependencies INTERFACE PkgConfig::EDIT)
+    target_compile_definitions(tears_cli_dependencies INTERFACE TEARS_HAS_EDIT=1)
+endif()
+target_link_libraries(tears_cli_dependencies INTERFACE PkgConfig::JANSSON)

@@ -1,0 +1,180 @@
+/**
+ * @file schema.h
+ * What a table is: columns, primary key, version column.
+ *
+ * A schema comes from C (tears_schema_new), from a JSON table definition (tears_schema_from_json),
+ * or from the catalogue of an existing table (tears_collection_find does that on its own).
+ * It is immutable and reference-counted by the library; source: spec data.md sections 3 and 7.
+ */
+#ifndef TEARS_SCHEMA_H
+#define TEARS_SCHEMA_H
+
+#include "value.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct tears_schema tears_schema;
+
+/** Column types.  Fixed numbers, appended only.  The comment gives the kind of the column's values. */
+enum {
+    TEARS_TYPE_UUID = 1,        /**< UUID */
+    TEARS_TYPE_STRING = 2,      /**< TEXT */
+    TEARS_TYPE_ENUM = 3,        /**< TEXT, one of the labels */
+    TEARS_TYPE_NUMERIC = 4,     /**< DECIMAL */
+    TEARS_TYPE_TSVECTOR = 5,    /**< TEXT; filled by the database, never updated */
+    TEARS_TYPE_TIMESTAMPTZ = 6, /**< TIMESTAMP */
+    TEARS_TYPE_JSONB = 7,       /**< JSON */
+    TEARS_TYPE_BYTES = 8,       /**< BYTES */
+    TEARS_TYPE_INT = 9,         /**< INT, 32 bits in PostgreSQL */
+    TEARS_TYPE_BIGINT = 10,     /**< INT, 64 bits */
+    TEARS_TYPE_BOOL = 11,       /**< BOOL */
+    TEARS_TYPE_VECTOR = 12,     /**< VECTOR (pgvector) */
+    TEARS_TYPE_DOUBLE = 13      /**< DOUBLE */
+};
+
+/** What an insert does when the primary key exists already (for tears_upsert and tears_insert). */
+enum {
+    TEARS_ON_CONFLICT_UPDATE = 0, /**< the row is overwritten */
+    TEARS_ON_CONFLICT_IGNORE = 1, /**< the row stays */
+    TEARS_ON_CONFLICT_RAISE = 2   /**< the database reports the duplicate */
+};
+
+/** How byte columns are written inside L2 values: Python's schema tables and dynamic tables differ. */
+enum {
+    TEARS_BYTES_BASE64 = 0, /**< schema tables */
+    TEARS_BYTES_HEX = 1     /**< dynamic tables */
+};
+
+/** One column, as declared.  Zero means "not set" in every member. */
+struct tears_column_def {
+    struct tears_str name;
+    uint64_t type;                        /**< TEARS_TYPE_* */
+    bool nullable;                        /**< may be absent or NULL */
+    bool immutable;                       /**< written by insert, never by update */
+    bool partition;                       /**< the partition column: part of the key, immutable */
+    struct tears_str server_default;      /**< raw SQL expression the database applies; "" none */
+    const struct tears_str *enum_values;  /**< labels of an enum column */
+    size_t enum_value_count;
+    struct tears_str enum_name;           /**< name of the enum type */
+    uint64_t vector_dim;                  /**< dimensions of a vector column */
+    uint64_t precision;                   /**< of a numeric column; 0: not given */
+    uint64_t scale;
+    bool has_scale;                       /**< a scale was given (it may be 0) */
+    struct tears_str references_table;    /**< foreign key of this one column; "" none */
+    struct tears_str references_column;
+};
+
+struct tears_foreign_key_def {
+    struct tears_str name; /**< "": the database names it */
+    const struct tears_str *columns;
+    size_t column_count;
+    struct tears_str references_table;
+    const struct tears_str *references_columns;
+    size_t references_column_count;
+    struct tears_str on_delete; /**< CASCADE, SET NULL, RESTRICT, NO ACTION; "": NO ACTION */
+    struct tears_str on_update; /**< the same words; "": NO ACTION */
+};
+
+struct tears_index_def {
+    struct tears_str name;
+    const struct tears_str *columns;
+    size_t column_count;
+    bool unique;
+    struct tears_str where; /**< raw SQL of a partial index; "" none */
+    struct tears_str using_method; /**< access method; "" the database's default */
+};
+
+struct tears_unique_def {
+    struct tears_str name;
+    const struct tears_str *columns;
+    size_t column_count;
+};
+
+/** A table, as declared.  The library copies everything. */
+struct tears_schema_def {
+    struct tears_str name;
+    const struct tears_str *primary_key; /**< column names, in key order */
+    size_t primary_key_count;
+    const struct tears_column_def *columns;
+    size_t column_count;
+    /** Integer or timestamptz column that the database moves forward on every update; "" none. */
+    struct tears_str version_column;
+    uint64_t on_conflict; /**< TEARS_ON_CONFLICT_* */
+    uint64_t byte_codec;  /**< TEARS_BYTES_* */
+    const struct tears_foreign_key_def *foreign_keys;
+    size_t foreign_key_count;
+    const struct tears_index_def *indexes;
+    size_t index_count;
+    const struct tears_unique_def *unique_constraints;
+    size_t unique_constraint_count;
+};
+
+/** One column, as the library sees it.  Borrowed from the schema. */
+struct tears_column_info {
+    struct tears_str name;
+    uint64_t type;      /**< TEARS_TYPE_* */
+    uint64_t kind;      /**< TEARS_KIND_* of its values */
+    bool nullable;
+    bool immutable;
+    bool partition;
+    bool primary_key;
+    bool version;       /**< this is the version column */
+    struct tears_str server_default;
+    struct tears_str sql_type;   /**< the database's own name of the type, "" when declared in C or JSON */
+    const struct tears_str *enum_values;
+    size_t enum_value_count;
+    uint64_t vector_dim;
+};
+
+/**
+ * Makes a schema from a declaration and checks it against the rules of spec data.md section 3.
+ * @param schema_out  owned by the caller; end it with tears_schema_free.
+ * @return TEARS_OK, TEARS_INVALID (the message names the column and the rule), TEARS_LIMIT (too many
+ *         columns), TEARS_NO_MEMORY.
+ * @thread any  @since 0.1
+ */
+TEARS_API TEARS_CHECKED tears_status tears_schema_new(const struct tears_schema_def *def,
+                                                      tears_schema **schema_out,
+                                                      struct tears_error *error_out);
+
+/**
+ * Makes a schema from a JSON table definition (spec data.md section 7): `name`, `columns` (each with
+ * `name`, `column_type`, `nullable`, `default`, `primary_key`, `vector_dim`), `indexes`, `foreign_keys`,
+ * and our own optional `version_column`.  Byte columns use the hex codec, as dynamic tables do.
+ * @return TEARS_OK, TEARS_INVALID, TEARS_LIMIT, TEARS_NO_MEMORY.
+ * @thread any  @since 0.1
+ */
+TEARS_API TEARS_CHECKED tears_status tears_schema_from_json(struct tears_str json,
+                                                            tears_schema **schema_out,
+                                                            struct tears_error *error_out);
+
+/** Ends the caller's hold on a schema.  NULL is accepted.  @thread any  @since 0.1 */
+TEARS_API void tears_schema_free(tears_schema *schema);
+
+TEARS_API struct tears_str tears_schema_name(const tears_schema *schema);
+TEARS_API size_t tears_schema_column_count(const tears_schema *schema);
+
+/** The column at `index` (declared order).  @return TEARS_OK or TEARS_NOT_FOUND.  @thread any  @since 0.1 */
+TEARS_API TEARS_CHECKED tears_status tears_schema_column(const tears_schema *schema, size_t index,
+                                                         struct tears_column_info *info_out);
+
+/** Finds a column by name.  @return TEARS_OK or TEARS_NOT_FOUND.  @thread any  @since 0.1 */
+TEARS_API TEARS_CHECKED tears_status tears_schema_find_column(const tears_schema *schema,
+                                                              struct tears_str name,
+                                                              size_t *index_out);
+
+/** Number of primary-key columns.  @thread any  @since 0.1 */
+TEARS_API size_t tears_schema_key_count(const tears_schema *schema);
+
+/** Index of the primary-key column at `position`, or SIZE_MAX.  @thread any  @since 0.1 */
+TEARS_API size_t tears_schema_key_column(const tears_schema *schema, size_t position);
+
+/** Index of the version column, or SIZE_MAX when the table has none.  @thread any  @since 0.1 */
+TEARS_API size_t tears_schema_version_column(const tears_schema *schema);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
