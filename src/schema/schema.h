@@ -62,6 +62,12 @@ struct tears_schema {
     size_t unique_constraint_count;
 };
 
+/* A column and a value for it, of the column's kind. */
+struct t3_cell {
+    uint32_t column;
+    struct tears_value value;
+};
+
 /* What the catalogue of a database says of a column beyond its declaration; used by introspection. */
 struct t3_catalogue_column {
     struct tears_column_def def;
@@ -71,7 +77,8 @@ struct t3_catalogue_column {
 };
 
 /*
- * Makes a schema of what a catalogue says.  Validation as tears_schema_new, except that rules about declarations
+ * Makes a schema of what a catalogue says: `columns` has def->column_count entries (def->columns is not looked at); a
+ * foreign key, index or constraint in `def` may name only columns that are there.  Validation as tears_schema_new, except that rules about declarations
  * only (enum names, precision) do not apply.  `version_column`: as in struct tears_collection_options
  * ("" by convention, "none").
  */
@@ -99,6 +106,17 @@ tears_status t3_value_coerce(const struct tears_schema *schema, uint32_t column,
 tears_status t3_value_from_text(const struct tears_schema *schema, uint32_t column,
                                 struct tears_str text, struct t3_arena *arena,
                                 struct tears_value *out, struct tears_error *error_out);
+
+/*
+ * Whether the cells are enough for an insert: every column that is not nullable must be given, unless the database fills it
+ * (server default, generated, version column, tsvector) or the statement does (a timestamptz named date_created).
+ * TEARS_INVALID, naming table and column.
+ */
+tears_status t3_schema_check_insert(const struct tears_schema *schema, const struct t3_cell *cells,
+                                    size_t cell_count, struct tears_error *error_out);
+
+/* Whether an insert that lacks this column has it stamped with the time (date_created, as the peers do). */
+bool t3_column_is_stamped(const struct t3_column *column);
 
 /* The row's version: the integer, or microseconds; 0 when the table has none or it is NULL. */
 int64_t t3_schema_row_version(const struct tears_schema *schema, const struct t3_row *row);

@@ -32,12 +32,6 @@ struct t3_l3_call {
     bool outcome_unknown; /* set when a write or commit may or may not have happened */
 };
 
-/* A column and the value to write, of the column's kind. */
-struct t3_cell {
-    uint32_t column;
-    struct tears_value value;
-};
-
 enum t3_write_kind { T3_WRITE_INSERT, T3_WRITE_UPDATE, T3_WRITE_UPSERT, T3_WRITE_DELETE };
 
 /*
