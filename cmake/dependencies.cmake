@@ -1,19 +1,25 @@
-# The libraries the project stands on; docs/adr/0008 says why each.
+# The libraries the project stands on; docs/adr/0008-dependencies.md says why each.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
-pkg_check_modules(PQ REQUIRED IMPORTED_TARGET libpq)
-pkg_check_modules(NATS REQUIRED IMPORTED_TARGET libnats)
-pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
-pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
+pkg_check_modules(PQ REQUIRED IMPORTED_TARGET libpq>=14)
+pkg_check_modules(NATS REQUIRED IMPORTED_TARGET libnats>=3.4)
+pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3>=3.35)
+pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto>=3.0)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
-pkg_check_modules(URCU REQUIRED IMPORTED_TARGET liburcu-bp)
+pkg_check_modules(URCU REQUIRED IMPORTED_TARGET liburcu-bp liburcu-cds)
+pkg_check_modules(XXHASH REQUIRED libxxhash>=0.8)
+
+# What tears.pc and the CMake package repeat for programs that link the archive.
+set(TEARS_PKGCONFIG_REQUIRES libpq libnats sqlite3 libcrypto jansson liburcu-bp liburcu-cds)
 
 add_library(tears_dependencies INTERFACE)
 target_compile_definitions(tears_dependencies INTERFACE _GNU_SOURCE $<$<BOOL:${TEARS_DEBUG}>:T3_DEBUG>)
 target_link_libraries(tears_dependencies INTERFACE PkgConfig::PQ PkgConfig::NATS PkgConfig::SQLITE
     PkgConfig::CRYPTO PkgConfig::JANSSON PkgConfig::URCU Threads::Threads m)
 if(TEARS_SANITIZE)
-    target_compile_options(tears_dependencies INTERFACE -fsanitize=${TEARS_SANITIZE} -fno-omit-frame-pointer)
+    # No recovery: a test that only prints an undefined behaviour would pass.
+    target_compile_options(tears_dependencies INTERFACE
+        -fsanitize=${TEARS_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
     target_link_options(tears_dependencies INTERFACE -fsanitize=${TEARS_SANITIZE})
 endif()
 

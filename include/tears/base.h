@@ -18,6 +18,22 @@
 #define TEARS_CHECKED
 #endif
 
+/*
+ * What the TEARS_*_INIT macros expand to: all zero but for `size`.  C++ before 20 has no designated
+ * initialisers, and `{ sizeof(type) }` would warn about every other member.
+ */
+#ifdef __cplusplus
+template <typename type> static inline type tears_sized(void)
+{
+    type sized = type();
+    sized.size = sizeof(type);
+    return sized;
+}
+#define TEARS_SIZED(type) tears_sized<type>()
+#else
+#define TEARS_SIZED(type) {.size = sizeof(type)}
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -60,11 +60,7 @@ struct tears_client_options {
     uint64_t log_level;               /**< highest TEARS_LOG_* delivered; 0: TEARS_LOG_ERROR */
 };
 
-#ifdef __cplusplus
-#define TEARS_CLIENT_OPTIONS_INIT { sizeof(struct tears_client_options) }
-#else
-#define TEARS_CLIENT_OPTIONS_INIT { .size = sizeof(struct tears_client_options) }
-#endif
+#define TEARS_CLIENT_OPTIONS_INIT TEARS_SIZED(struct tears_client_options)
 
 /**
  * Opens a client: connects to the tiers, creates the L2 bucket when it is missing, and starts to obey
@@ -99,6 +95,8 @@ struct tears_client_stats {
     uint64_t degraded_writes;
     uint64_t l2_connected;        /**< 1: L2 answers; 0: none or unreachable */
 };
+
+#define TEARS_CLIENT_STATS_INIT TEARS_SIZED(struct tears_client_stats)
 
 /** Reads the counters.  `stats_out->size` must be set.  @thread any  @since 0.1 */
 TEARS_API void tears_client_stats(tears_client *client, struct tears_client_stats *stats_out);
@@ -137,11 +135,7 @@ struct tears_collection_options {
     uint64_t byte_codec;               /**< TEARS_BYTES_*, for a table read from the catalogue */
 };
 
-#ifdef __cplusplus
-#define TEARS_COLLECTION_OPTIONS_INIT { sizeof(struct tears_collection_options) }
-#else
-#define TEARS_COLLECTION_OPTIONS_INIT { .size = sizeof(struct tears_collection_options) }
-#endif
+#define TEARS_COLLECTION_OPTIONS_INIT TEARS_SIZED(struct tears_collection_options)
 
 /**
  * Opens the collection of a table with options of its own.  A table has one collection per client.

@@ -225,8 +225,11 @@ TEARS_API TEARS_CHECKED tears_status tears_entity_changes(const tears_entity *en
                                                           const struct tears_field **fields_out,
                                                           size_t *count_out);
 
+/** Whether the entity has unsaved changes; a new entity always has.  @thread session  @since 0.1 */
 TEARS_API bool tears_entity_is_dirty(const tears_entity *entity);
+/** Whether the entity was made by tears_entity_new and not saved yet.  @thread session  @since 0.1 */
 TEARS_API bool tears_entity_is_new(const tears_entity *entity);
+/** The collection the entity is a row of.  @thread session  @since 0.1 */
 TEARS_API tears_collection *tears_entity_collection(const tears_entity *entity);
 
 /** The version the database gave the row: an integer or microseconds; 0 when the table has none. @thread session @since 0.1 */
@@ -285,11 +288,7 @@ struct tears_page_options {
     struct tears_str cursor;           /**< "": the first page; else a page's next_cursor */
 };
 
-#ifdef __cplusplus
-#define TEARS_PAGE_OPTIONS_INIT { sizeof(struct tears_page_options) }
-#else
-#define TEARS_PAGE_OPTIONS_INIT { .size = sizeof(struct tears_page_options) }
-#endif
+#define TEARS_PAGE_OPTIONS_INIT TEARS_SIZED(struct tears_page_options)
 
 struct tears_page {
     tears_entity **entities;

@@ -153,7 +153,9 @@ TEARS_API TEARS_CHECKED tears_status tears_schema_from_json(struct tears_str jso
 /** Ends the caller's hold on a schema.  NULL is accepted.  @thread any  @since 0.1 */
 TEARS_API void tears_schema_free(tears_schema *schema);
 
+/** The table's name; lives as long as the schema.  @thread any  @since 0.1 */
 TEARS_API struct tears_str tears_schema_name(const tears_schema *schema);
+/** Number of columns.  @thread any  @since 0.1 */
 TEARS_API size_t tears_schema_column_count(const tears_schema *schema);
 
 /** The column at `index` (declared order).  @return TEARS_OK or TEARS_NOT_FOUND.  @thread any  @since 0.1 */

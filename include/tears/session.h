@@ -27,11 +27,7 @@ struct tears_session_options {
     uint64_t memory_bytes_max; /**< most memory held for results; 0: 1 GiB */
 };
 
-#ifdef __cplusplus
-#define TEARS_SESSION_OPTIONS_INIT { sizeof(struct tears_session_options) }
-#else
-#define TEARS_SESSION_OPTIONS_INIT { .size = sizeof(struct tears_session_options) }
-#endif
+#define TEARS_SESSION_OPTIONS_INIT TEARS_SIZED(struct tears_session_options)
 
 /**
  * Starts a session.
