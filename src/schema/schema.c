@@ -17,16 +17,6 @@
 #include "codec/json.h"
 #include "schema/schema_impl.h"
 
-static const uint8_t kind_of_type[] = {
-    [TEARS_TYPE_UUID] = TEARS_KIND_UUID,     [TEARS_TYPE_STRING] = TEARS_KIND_TEXT,
-    [TEARS_TYPE_ENUM] = TEARS_KIND_TEXT,     [TEARS_TYPE_NUMERIC] = TEARS_KIND_DECIMAL,
-    [TEARS_TYPE_TSVECTOR] = TEARS_KIND_TEXT, [TEARS_TYPE_TIMESTAMPTZ] = TEARS_KIND_TIMESTAMP,
-    [TEARS_TYPE_JSONB] = TEARS_KIND_JSON,    [TEARS_TYPE_BYTES] = TEARS_KIND_BYTES,
-    [TEARS_TYPE_INT] = TEARS_KIND_INT,       [TEARS_TYPE_BIGINT] = TEARS_KIND_INT,
-    [TEARS_TYPE_BOOL] = TEARS_KIND_BOOL,     [TEARS_TYPE_VECTOR] = TEARS_KIND_VECTOR,
-    [TEARS_TYPE_DOUBLE] = TEARS_KIND_DOUBLE,
-};
-
 /* ---- copying a declaration --------------------------------------------------------------------
  */
 
@@ -55,7 +45,7 @@ static tears_status copy_column(struct t3_arena *arena, const struct tears_colum
                                 struct t3_column *column)
 {
     column->type = (uint8_t)def->type;
-    column->kind = kind_of_type[def->type];
+    column->kind = t3_kind_of_type(def->type);
     column->nullable = def->nullable;
     column->immutable = def->immutable || def->partition || def->type == TEARS_TYPE_TSVECTOR;
     column->partition = def->partition;

@@ -35,6 +35,9 @@ tears_status t3_schema_check(const struct t3_declaration *declaration,
 tears_status t3_schema_build(const struct t3_declaration *declaration,
                              struct tears_schema **schema_out, struct tears_error *error_out);
 
+/* The kind of a column type's values. */
+uint8_t t3_kind_of_type(uint64_t type);
+
 /* Appends a name in double quotes, quotes in it doubled. */
 tears_status t3_put_identifier(struct t3_buf *out, struct tears_str name);
 
