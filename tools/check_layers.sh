@@ -7,7 +7,7 @@ cd "${1:-.}/src"
 
 find . -name '*.[ch]' | LC_ALL=C sort | xargs awk '
 BEGIN {
-    # Headers of the servers'"'"' libraries belong to the drivers; small pure libraries to who needs them.
+    # Headers of libraries that do I/O belong to the drivers; small pure ones to who needs them.
     drivers_only["libpq-fe.h"] = drivers_only["sqlite3.h"] = drivers_only["nats/nats.h"] = drivers_only["nats.h"] = 1
     # The SQLite kind of L1 is a store of its own, not a user of the L3 driver.
     exempt["tier/l1_sqlite.c sqlite3.h"] = 1

@@ -34,12 +34,13 @@ collecting {
     if (mode == "names")
         print name
     else if (comment !~ /@since [0-9]+\.[0-9]+/) {
+        sub(/^\.\//, "", FILENAME)
         print "include/tears/" FILENAME ":" FNR ": " name " has no @since"
         failed = 1
     }
 }
 END { exit failed }
-' *.h | if [ "$mode" = names ]; then LC_ALL=C sort -u; else
+' ./*.h | if [ "$mode" = names ]; then LC_ALL=C sort -u; else
     # The status of awk is lost in a pipe; any line printed is a failure.
     awk '{ print } END { exit NR > 0 }'
 fi

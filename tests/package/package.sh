@@ -34,13 +34,12 @@ run()
     (cd "$folder/run" && env -u TEARS_L3_URL -u TEARS_L2_URL -u TEARS_NAMESPACE LD_LIBRARY_PATH="$libdir" "$1")
 }
 
+# shellcheck disable=SC2086  # $warnings is a list of flags
 test_headers()
 {
     for header in "$prefix"/include/tears/*.h; do
         printf '#include <tears/%s>\n' "$(basename "$header")" > alone.c
-        # shellcheck disable=SC2086  # a list of flags
         "$cc" -std=c11 $warnings -I"$prefix/include" -fsyntax-only alone.c
-        # shellcheck disable=SC2086
         "$cxx" -std=c++17 -x c++ $warnings -Wold-style-cast -I"$prefix/include" -fsyntax-only alone.c
     done
 }
@@ -57,41 +56,41 @@ test_symbols()
     [ ! -s strangers ] || { echo "the archive has names without our prefix:"; cat strangers; exit 1; }
 }
 
+# shellcheck disable=SC2046,SC2086  # lists of flags
 test_pkg_config()
 {
     PKG_CONFIG_PATH=$libdir/pkgconfig
     export PKG_CONFIG_PATH
     flags=$(pkg-config --cflags tears)
-    # shellcheck disable=SC2086
     "$cc" -std=c11 $warnings $flags "$here/consumer.c" -o shared_c $(pkg-config --libs tears)
     run "$folder/shared_c"
-    # shellcheck disable=SC2086
     "$cxx" -std=c++17 $warnings $flags "$here/consumer.cc" -o shared_cc $(pkg-config --libs tears)
     run "$folder/shared_cc"
 
     # Without the shared library, -ltears is the archive.
     rm "$libdir"/libtears.so*
-    # shellcheck disable=SC2086
     "$cc" -std=c11 $warnings $flags "$here/consumer.c" -o static_c $(pkg-config --static --libs tears)
     run "$folder/static_c"
-    # shellcheck disable=SC2086
     "$cxx" -std=c++17 $warnings $flags "$here/consumer.cc" -o static_cc $(pkg-config --static --libs tears)
     run "$folder/static_cc"
 }
 
 test_find_package()
 {
-    "$cmake" -S "$here/consumer" -B consumer -G Ninja -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$cc" \
-        -DCMAKE_CXX_COMPILER="$cxx" > cmake.log 2>&1 &&
-        "$cmake" --build consumer >> cmake.log 2>&1 || { cat cmake.log; exit 1; }
+    {
+        "$cmake" -S "$here/consumer" -B consumer -G Ninja -DCMAKE_PREFIX_PATH="$prefix" \
+            -DCMAKE_C_COMPILER="$cc" -DCMAKE_CXX_COMPILER="$cxx"
+        "$cmake" --build consumer
+    } > cmake.log 2>&1 || true
+    [ -x consumer/static_cc ] || { cat cmake.log; exit 1; }
     for program in shared_c shared_cc static_c static_cc; do
         run "$folder/consumer/$program"
     done
 }
 
+# shellcheck disable=SC2086
 test_load()
 {
-    # shellcheck disable=SC2086
     "$cc" -std=c11 $warnings -D_GNU_SOURCE "$here/load.c" -o load -ldl
     ./load "$libdir/libtears.so.0"
     [ ! -e "$prefix/bin/tears" ] || "$prefix/bin/tears" --version
