@@ -1,0 +1,269 @@
+/*
+ * kv_exchange.c -- carries out one batch of KV requests: sends, collects, matches.
+ *
+ * Owns:     nothing; the inbox belongs to the lane that the batch runs on.
+ * Must not know: who asked, what the requests mean.
+ * Threads:  the leader of the batch; a lane serves one batch at a time.
+ * Fails:    requests without an answer end as TIMEOUT or UNAVAILABLE.
+ * Begin at: t3_kv_exchange_run().
+ *
+ * Each request asks for its answer at "<inbox>.<index>", so that the subject of an answer says what
+ * it answers. "Nobody listens" is the one answer that comes without a subject (the library gives a
+ * status instead of the message): when all others are in, those without an answer are the ones
+ * meant.
+ *
+ * An inbox that ends a batch with answers missing is given up: late answers go nowhere, and can
+ * never be taken for answers of the next batch.
+ *
+ * Few requests go over the prompt connection: each write leaves at once, and the answer passes one
+ * thread (the connection's reader) on its way to the leader, one fewer than with
+ * natsConnection_Request.  More are gathered by the other connection; the last of them is sent with
+ * natsConnection_Request, because only that flushes at once.  Very large batches flush themselves
+ * whenever the buffer is full, and for their end the connection's flusher (1 ms) is early enough,
+ * since the server is busy with the first ones.
+ */
+#include "driver/kv_impl.h"
+
+#include <stdio.h>
+
+enum { SLICE_MS = 20 }; /* how long a lost connection goes unnoticed by one who waits */
+
+enum step { STEP_GO_ON, STEP_TIMED_OUT, STEP_LOST };
+
+/* -- inbox --------------------------------------------------------------------------------- */
+
+void t3_kv_inbox_done(struct kv_inbox *inbox)
+{
+    natsSubscription_Destroy(inbox->subscription); /* unsubscribes; NULL is accepted */
+    inbox->subscription = NULL;
+}
+
+static bool write_prefix(struct kv_inbox *inbox)
+{
+    natsInbox *name = NULL;
+    if (natsInbox_Create(&name) != NATS_OK)
+        return false;
+    const int len = snprintf(inbox->prefix, sizeof inbox->prefix, "%s.", name);
+    natsInbox_Destroy(name);
+    inbox->prefix_len = (size_t)len;
+    return len > 0 && (size_t)len + 10 < sizeof inbox->prefix; /* room for the index */
+}
+
+static tears_status prepare_inbox(struct kv_inbox *inbox)
+{
+    if (inbox->subscription != NULL)
+        return TEARS_OK;
+    if (!write_prefix(inbox))
+        return TEARS_NO_MEMORY;
+    char subject[KV_INBOX_BYTES + 2];
+    snprintf(subject, sizeof subject, "%s*", inbox->prefix);
+    natsStatus status =
+        natsConnection_SubscribeSync(&inbox->subscription, inbox->nats->connection, subject);
+    if (status == NATS_OK) /* bounded by the window; the library's default would drop answers */
+        status = natsSubscription_SetPendingLimits(inbox->subscription, -1, -1);
+    if (status != NATS_OK)
+        t3_kv_inbox_done(inbox);
+    return t3_nats_to_status(status);
+}
+
+/* The index at the end of an answer's subject; SIZE_MAX when there is none. */
+static size_t index_of(const struct kv_inbox *inbox, const char *subject)
+{
+    const size_t len = strlen(subject);
+    if (len <= inbox->prefix_len || len > inbox->prefix_len + 8)
+        return SIZE_MAX;
+    size_t index = 0;
+    for (const char *digit = subject + inbox->prefix_len; *digit != '\0'; digit++) {
+        if (*digit >= '0' && *digit <= '9')
+            index = index * 16 + (size_t)(*digit - '0');
+        else if (*digit >= 'a' && *digit <= 'f')
+            index = index * 16 + (size_t)(*digit - 'a') + 10;
+        else
+            return SIZE_MAX;
+    }
+    return index;
+}
+
+/* -- outcomes ------------------------------------------------------------------------------ */
+
+static void end_request(struct kv_exchange *exchange, struct t3_kv_request *request,
+                        tears_status status)
+{
+    request->is_pending = false;
+    request->outcome = T3_KV_FAILED;
+    request->status = status;
+    exchange->done++;
+}
+
+static void take_reply(struct kv_exchange *exchange, struct t3_kv_request *request, natsMsg *reply)
+{
+    request->is_pending = false;
+    request->is_unread = true;
+    request->reply = reply;
+    exchange->done++;
+    exchange->heard_us = t3_now_us();
+    if (exchange->answered == NULL)
+        return; /* its owner, on another thread, reads it */
+    t3_kv_message_read(exchange->kv, request);
+    if (request->outcome != T3_KV_FAILED)
+        exchange->answered(exchange->owner, request);
+}
+
+static void take_no_responder(struct kv_exchange *exchange)
+{
+    exchange->no_responders++;
+    exchange->done++;
+    exchange->heard_us = t3_now_us();
+}
+
+/* -- sending ------------------------------------------------------------------------------- */
+
+static bool is_gathering(const struct kv_exchange *exchange)
+{
+    return exchange->inbox->nats == exchange->kv->options.gathering;
+}
+
+static uint64_t wait_left_ms(const struct kv_exchange *exchange)
+{
+    const struct t3_deadline silence = {exchange->heard_us + exchange->kv->options.wait_ms * 1000};
+    const uint64_t a = t3_deadline_left_ms(silence);
+    const uint64_t b = t3_deadline_left_ms(exchange->deadline);
+    return a < b ? a : b;
+}
+
+/* Sends the last request so that everything before it is flushed, and waits for its answer. */
+static void send_last(struct kv_exchange *exchange, struct t3_kv_request *request)
+{
+    const uint64_t wait_ms = wait_left_ms(exchange);
+    natsMsg *reply = NULL;
+    const natsStatus status = t3_kv_message_exchange(exchange->kv, request, exchange->inbox->nats,
+                                                     (int64_t)(wait_ms > 0 ? wait_ms : 1), &reply);
+    if (status == NATS_OK)
+        take_reply(exchange, request, reply);
+    else if (status == NATS_NO_RESPONDERS)
+        take_no_responder(exchange);
+    else
+        end_request(exchange, request, t3_nats_to_status(status));
+}
+
+static void send_next(struct kv_exchange *exchange)
+{
+    const size_t index = exchange->sent++;
+    struct t3_kv_request *request = exchange->requests[index];
+    request->is_pending = true;
+    request->is_direct = exchange->is_direct;
+    if (is_gathering(exchange) && index + 1 == exchange->count &&
+        exchange->count <= KV_FLUSHED_REQUESTS_MAX) {
+        send_last(exchange, request);
+        return;
+    }
+    char reply_to[KV_INBOX_BYTES + 16];
+    snprintf(reply_to, sizeof reply_to, "%s%zx", exchange->inbox->prefix, index);
+    const tears_status status =
+        t3_kv_message_send(exchange->kv, request, exchange->inbox->nats, reply_to);
+    if (status != TEARS_OK)
+        end_request(exchange, request, status);
+}
+
+/* -- collecting ---------------------------------------------------------------------------- */
+
+static bool is_lost(const struct kv_exchange *exchange)
+{
+    const struct t3_nats *nats = exchange->inbox->nats;
+    return t3_nats_losses(nats) != exchange->losses || !t3_nats_is_connected(nats);
+}
+
+static void match_reply(struct kv_exchange *exchange, natsMsg *reply)
+{
+    const size_t index = index_of(exchange->inbox, natsMsg_GetSubject(reply));
+    if (index >= exchange->sent || !exchange->requests[index]->is_pending) {
+        natsMsg_Destroy(reply); /* nothing we asked for */
+        return;
+    }
+    take_reply(exchange, exchange->requests[index], reply);
+}
+
+/* Takes one answer, waiting for it if need be. */
+static enum step receive(struct kv_exchange *exchange)
+{
+    for (;;) {
+        const uint64_t left_ms = wait_left_ms(exchange);
+        natsMsg *reply = NULL;
+        const natsStatus status =
+            natsSubscription_NextMsg(&reply, exchange->inbox->subscription,
+                                     left_ms < SLICE_MS ? (int64_t)left_ms : SLICE_MS);
+        if (status == NATS_OK) {
+            match_reply(exchange, reply);
+            return STEP_GO_ON;
+        }
+        if (status == NATS_NO_RESPONDERS) {
+            take_no_responder(exchange);
+            return STEP_GO_ON;
+        }
+        if (status != NATS_TIMEOUT || is_lost(exchange))
+            return STEP_LOST;
+        if (left_ms == 0)
+            return STEP_TIMED_OUT;
+    }
+}
+
+static enum step send_and_collect(struct kv_exchange *exchange)
+{
+    enum step step = STEP_GO_ON;
+    while (exchange->done < exchange->count && step == STEP_GO_ON) {
+        while (exchange->sent < exchange->count &&
+               exchange->sent - exchange->done < T3_KV_BATCH_MAX)
+            send_next(exchange);
+        if (exchange->done < exchange->sent)
+            step = receive(exchange);
+    }
+    return step;
+}
+
+/* Gives an outcome to the requests that have none. */
+static void end_unanswered(struct kv_exchange *exchange, tears_status status)
+{
+    const bool nobody_listens = exchange->no_responders > 0;
+    for (size_t i = 0; i < exchange->count; i++) {
+        struct t3_kv_request *request = exchange->requests[i];
+        if (i < exchange->sent && !request->is_pending)
+            continue;
+        end_request(exchange, request, nobody_listens ? TEARS_UNAVAILABLE : status);
+        request->bucket_missing = nobody_listens;
+    }
+}
+
+/* A server from which nothing was heard for the whole wait, or a good part of it, hangs. */
+static void judge_server(struct kv_exchange *exchange, enum step step)
+{
+    enum { PATIENCE_US = 100000 };
+    struct t3_breaker *breaker = &exchange->kv->breaker;
+    if (exchange->heard_us != exchange->started_us) {
+        t3_breaker_close(breaker);
+        return;
+    }
+    const uint64_t now = t3_now_us();
+    const uint64_t waited = now - exchange->started_us;
+    if (step == STEP_TIMED_OUT &&
+        (waited >= PATIENCE_US || waited >= exchange->kv->options.wait_ms * 1000))
+        t3_breaker_open(breaker, exchange->started_us, now);
+}
+
+void t3_kv_exchange_run(struct kv_exchange *exchange, struct kv_lane *lane)
+{
+    T3_ASSERT(exchange->count > 0);
+    exchange->inbox = exchange->count <= KV_PROMPT_REQUESTS_MAX ? &lane->prompt : &lane->gathering;
+    exchange->started_us = t3_now_us();
+    exchange->heard_us = exchange->started_us;
+    exchange->losses = t3_nats_losses(exchange->inbox->nats);
+    const tears_status status = prepare_inbox(exchange->inbox);
+    if (status != TEARS_OK) {
+        end_unanswered(exchange, status);
+        return;
+    }
+    const enum step step = send_and_collect(exchange);
+    end_unanswered(exchange, step == STEP_LOST ? TEARS_UNAVAILABLE : TEARS_TIMEOUT);
+    if (step != STEP_GO_ON)
+        t3_kv_inbox_done(exchange->inbox);
+    judge_server(exchange, step);
+}

@@ -1,0 +1,39 @@
+/*
+ * nats_impl.h -- what the files that talk to the NATS library share; no other file includes it.
+ */
+#ifndef T3_DRIVER_NATS_IMPL_H
+#define T3_DRIVER_NATS_IMPL_H
+
+#include "base/lock.h"
+#include "driver/nats_conn.h"
+
+#include <nats/nats.h>
+#include <stdatomic.h>
+
+struct t3_nats {
+    natsConnection *connection;
+    struct t3_nats_options options; /* texts in it are not kept */
+    atomic_uint_fast64_t losses;
+    atomic_bool stopping;
+    struct t3_mutex mutex; /* guards closed */
+    struct t3_cond wake;
+    bool closed;
+};
+
+/* What a failure of the library means to a caller. */
+tears_status t3_nats_to_status(natsStatus status);
+
+/* A subscription's end: no callback of it runs any more once `done` is set. */
+struct t3_nats_end {
+    struct t3_mutex mutex;
+    struct t3_cond wake;
+    bool done;
+};
+
+void t3_nats_end_init(struct t3_nats_end *end);
+/* Ends the subscription (NULL is accepted) and waits for its callbacks. False when that took too
+ * long. */
+bool t3_nats_end_subscription(struct t3_nats_end *end, natsSubscription *subscription);
+void t3_nats_end_done(struct t3_nats_end *end);
+
+#endif
