@@ -26,10 +26,14 @@ void *t3_arena_grow(struct t3_arena *arena, size_t bytes)
     size_t size = arena->block != NULL ? arena->block->bytes * 2 : BLOCK_BYTES_MIN;
     if (size > BLOCK_BYTES_MAX)
         size = BLOCK_BYTES_MAX;
-    if (size < bytes + sizeof(struct t3_arena_block))
-        size = bytes + sizeof(struct t3_arena_block);
-    if (size > limit - (arena->bytes < limit ? arena->bytes : limit))
+    const size_t left = limit - (arena->bytes < limit ? arena->bytes : limit);
+    const size_t need = bytes + sizeof(struct t3_arena_block);
+    if (need > left)
         return NULL;
+    if (size > left)
+        size = left & ~(size_t)7; /* the last block is as small as the limit wants */
+    if (size < need)
+        size = need;
     struct t3_arena_block *block = t3_alloc(size);
     if (block == NULL)
         return NULL;

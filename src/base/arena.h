@@ -25,7 +25,7 @@ static inline void *t3_arena_alloc(struct t3_arena *arena, size_t bytes)
     if (T3_UNLIKELY(bytes > ((size_t)1 << 40)))
         return NULL;
     const size_t rounded = (bytes + 7) & ~(size_t)7;
-    if (T3_UNLIKELY((size_t)(arena->end - arena->at) < rounded || arena->at == NULL))
+    if (T3_UNLIKELY(arena->at == NULL || (size_t)(arena->end - arena->at) < rounded))
         return t3_arena_grow(arena, rounded);
     void *memory = arena->at;
     arena->at += rounded;

@@ -1,7 +1,8 @@
 /*
  * buf.c -- a growing buffer.
  *
- * Owns: its bytes.  Threads: one at a time.  Fails: NO_MEMORY, LIMIT; the content is then unchanged.
+ * Owns: its bytes.  Threads: one at a time.  Fails: NO_MEMORY, LIMIT; the content is then
+ * unchanged.
  */
 #include "base/buf.h"
 
@@ -20,6 +21,8 @@ tears_status t3_buf_reserve(struct t3_buf *buf, size_t more)
     if (need <= buf->capacity)
         return TEARS_OK;
     size_t capacity = buf->capacity < 64 ? 64 : buf->capacity * 2;
+    if (capacity > limit + 1)
+        capacity = limit + 1; /* t3_buf_room relies on it */
     if (capacity < need)
         capacity = need;
     char *ptr = t3_resize(buf->ptr, capacity);
@@ -33,7 +36,7 @@ tears_status t3_buf_reserve(struct t3_buf *buf, size_t more)
 
 tears_status t3_buf_put(struct t3_buf *buf, struct tears_str text)
 {
-    T3_TRY(t3_buf_reserve(buf, text.len));
+    T3_TRY(t3_buf_room(buf, text.len));
     if (text.len > 0)
         memcpy(buf->ptr + buf->len, text.ptr, text.len);
     buf->len += text.len;

@@ -17,6 +17,12 @@ struct t3_buf {
 /* Makes room for `more` bytes after the end.  TEARS_NO_MEMORY, TEARS_LIMIT. */
 tears_status t3_buf_reserve(struct t3_buf *buf, size_t more);
 
+/* The same for the hot paths: only compares when there is room.  (capacity never exceeds the limit by more than the NUL.) */
+static inline tears_status t3_buf_room(struct t3_buf *buf, size_t more)
+{
+    return T3_LIKELY(buf->capacity - buf->len > more) ? TEARS_OK : t3_buf_reserve(buf, more);
+}
+
 tears_status t3_buf_put(struct t3_buf *buf, struct tears_str text);
 tears_status t3_buf_put_char(struct t3_buf *buf, char c);
 tears_status t3_buf_printf(struct t3_buf *buf, const char *format, ...) T3_PRINTF(2, 3);
@@ -33,6 +39,8 @@ char *t3_buf_take(struct t3_buf *buf);
 static inline void t3_buf_clear(struct t3_buf *buf)
 {
     buf->len = 0;
+    if (buf->ptr != NULL)
+        buf->ptr[0] = '\0';
 }
 
 /* Empties and frees; accepts an empty buffer. */

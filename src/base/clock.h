@@ -22,7 +22,9 @@ struct t3_deadline {
 
 static inline struct t3_deadline t3_deadline_in_ms(uint64_t ms)
 {
-    struct t3_deadline deadline = {t3_now_us() + ms * 1000};
+    const uint64_t now = t3_now_us();
+    const uint64_t most_ms = (UINT64_MAX - now) / 1000; /* "for ever" must not wrap into the past */
+    struct t3_deadline deadline = {now + (ms < most_ms ? ms : most_ms) * 1000};
     return deadline;
 }
 

@@ -16,6 +16,7 @@ enum { WAITING, LEADING, TAKEN, FINISHED };
 void t3_combine_init(struct t3_combine *combine, uint32_t running_max, uint32_t batch_max,
                      t3_combine_fn run, void *owner)
 {
+    T3_ASSERT(running_max > 0 && batch_max > 0);
     memset(combine, 0, sizeof *combine);
     t3_mutex_init(&combine->mutex);
     combine->running_max = running_max;
@@ -87,6 +88,7 @@ static void lead(struct t3_combine *combine, struct t3_combine_item *own)
     struct t3_combine_item *items[BATCH_MAX];
     t3_lock(&combine->mutex);
     const size_t count = take_batch_locked(combine, items);
+    pass_lead_locked(combine); /* what did not fit into this batch need not wait for its end */
     t3_unlock(&combine->mutex);
 
     combine->run(combine->owner, items, count);
@@ -97,7 +99,8 @@ static void lead(struct t3_combine *combine, struct t3_combine_item *own)
     for (size_t i = 0; i < count; i++) {
         items[i]->state = FINISHED;
         if (items[i] != own)
-            t3_cond_signal(&items[i]->wake); /* under the mutex: the item dies when its owner sees FINISHED */
+            t3_cond_signal(
+                &items[i]->wake); /* under the mutex: the item dies when its owner sees FINISHED */
     }
     t3_unlock(&combine->mutex);
 }

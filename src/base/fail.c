@@ -8,6 +8,8 @@
  */
 #include "base/fail.h"
 
+#include "base/str.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +19,8 @@ _Static_assert(sizeof(struct tears_error) == 512, "the size is part of the ABI")
 const char *tears_status_name(tears_status status)
 {
     switch (status) {
-#define NAME(name, number, text)                                                                   \
-    case TEARS_##name:                                                                             \
+#define NAME(name, number, text) \
+    case TEARS_##name:           \
         return #name;
         TEARS_STATUS_MAP(NAME)
 #undef NAME
@@ -31,8 +33,8 @@ const char *tears_status_name(tears_status status)
 const char *tears_status_text(tears_status status)
 {
     switch (status) {
-#define SENTENCE(name, number, text)                                                               \
-    case TEARS_##name:                                                                             \
+#define SENTENCE(name, number, text) \
+    case TEARS_##name:               \
         return text;
         TEARS_STATUS_MAP(SENTENCE)
 #undef SENTENCE
@@ -58,7 +60,11 @@ void t3_assert_failed(const char *condition, const char *file, int line)
     abort();
 }
 
-/* Copies text that fits, cut at a character boundary, with control characters as blanks. */
+/*
+ * Copies text that fits, cut at a character boundary.  Control characters become blanks, and bytes
+ * that are no UTF-8 (half a character at the end of a shortened argument, too) become question
+ * marks.
+ */
 static void put_text(char *to, size_t size, const char *from, size_t from_len)
 {
     size_t len = from_len;
@@ -67,10 +73,22 @@ static void put_text(char *to, size_t size, const char *from, size_t from_len)
         while (len > 0 && ((unsigned char)from[len] & 0xc0) == 0x80)
             len--;
     }
-    for (size_t i = 0; i < len; i++)
-        to[i] = (unsigned char)from[i] < 0x20 || from[i] == 0x7f ? ' ' : from[i];
+    size_t i = 0;
+    while (i < len) {
+        const size_t character = t3_utf8_length(from + i, len - i);
+        if (character > 1)
+            memcpy(to + i, from + i, character);
+        else if (character == 1)
+            to[i] = (unsigned char)from[i] < 0x20 || from[i] == 0x7f ? ' ' : from[i];
+        else
+            to[i] = '?';
+        i += character > 0 ? character : 1;
+    }
     memcpy(to + len, len < from_len ? "..." : "", len < from_len ? 4 : 1);
 }
+
+static void fill(struct tears_error *error, tears_status status, const char *origin, int32_t detail,
+                 const char *sqlstate, const char *format, va_list args) T3_PRINTF(6, 0);
 
 static void fill(struct tears_error *error, tears_status status, const char *origin, int32_t detail,
                  const char *sqlstate, const char *format, va_list args)

@@ -29,7 +29,8 @@ int t3_str_compare(struct tears_str a, struct tears_str b)
     return a.len < b.len ? -1 : a.len > b.len;
 }
 
-/* The length of the sequence that starts with `lead`, and the bounds of its second byte (RFC 3629). */
+/* The length of the sequence that starts with `lead`, and the bounds of its second byte (RFC 3629).
+ */
 static size_t sequence(unsigned char lead, unsigned char *low, unsigned char *high)
 {
     *low = 0x80;
@@ -49,31 +50,39 @@ static size_t sequence(unsigned char lead, unsigned char *low, unsigned char *hi
     return lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
 }
 
+size_t t3_utf8_length(const char *bytes, size_t left)
+{
+    const unsigned char *p = (const unsigned char *)bytes;
+    if (left == 0)
+        return 0;
+    if (p[0] < 0x80)
+        return 1;
+    unsigned char low;
+    unsigned char high;
+    const size_t len = sequence(p[0], &low, &high);
+    if (len == 0 || left < len || p[1] < low || p[1] > high)
+        return 0;
+    for (size_t i = 2; i < len; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    return len;
+}
+
 bool t3_str_is_utf8(struct tears_str a)
 {
-    const unsigned char *p = (const unsigned char *)a.ptr;
     size_t i = 0;
     while (i < a.len) {
         if (i + 8 <= a.len) { /* eight ASCII bytes at a time */
             uint64_t word;
-            memcpy(&word, p + i, 8);
+            memcpy(&word, a.ptr + i, 8);
             if ((word & 0x8080808080808080u) == 0) {
                 i += 8;
                 continue;
             }
         }
-        if (p[i] < 0x80) {
-            i++;
-            continue;
-        }
-        unsigned char low;
-        unsigned char high;
-        const size_t len = sequence(p[i], &low, &high);
-        if (len == 0 || a.len - i < len || p[i + 1] < low || p[i + 1] > high)
+        const size_t len = t3_utf8_length(a.ptr + i, a.len - i);
+        if (len == 0)
             return false;
-        for (size_t k = 2; k < len; k++)
-            if ((p[i + k] & 0xc0) != 0x80)
-                return false;
         i += len;
     }
     return true;

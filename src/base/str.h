@@ -37,4 +37,7 @@ int t3_str_compare(struct tears_str a, struct tears_str b);
 /* Whether the text is well-formed UTF-8 (no surrogates, no overlong forms). */
 bool t3_str_is_utf8(struct tears_str a);
 
+/* The length of the well-formed UTF-8 character that starts at `bytes` (`left` of them); 0: there is none. */
+size_t t3_utf8_length(const char *bytes, size_t left);
+
 #endif

@@ -1,20 +1,26 @@
 /*
  * uuid.c -- version-7 UUIDs (RFC 9562) and UUID text.
  *
- * Owns:     the last millisecond and counter handed out.
+ * Owns:     the last millisecond and counter handed out; a pool of random bytes per thread.
  * Must not know: what a UUID is used for.
  * Threads:  any; one atomic.
  * Fails:    only on text that is no UUID.
  * Begin at: tears_uuid_new().
  *
- * Why a counter: UUIDs made in one millisecond must still be unique and in order, so the 12 bits after the
- * version count within the millisecond (RFC 9562, method 1); when they run out the time moves on by one.
+ * Why a counter: UUIDs made in one millisecond must still be unique and in order, so the 12 bits
+ * after the version count within the millisecond (RFC 9562, method 1); when they run out the time
+ * moves on by one.
+ *
+ * Why generations: a forked child starts with a copy of the counter and of the pools; both
+ * processes would hand out the same UUIDs.  fork() in the child moves the generation on, and a pool
+ * of another generation is not used.
  */
 #include <tears/value.h>
 
 #include "base/clock.h"
 #include "base/str.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/random.h>
 
@@ -32,18 +38,44 @@ static uint64_t next_stamp(void)
     return stamp;
 }
 
+static _Atomic uint64_t generation = 1;
+
+static void after_fork_in_child(void)
+{
+    atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
+}
+
+static void watch_forks(void)
+{
+    const int rc = pthread_atfork(NULL, NULL, after_fork_in_child);
+    T3_ASSERT(rc == 0);
+}
+
+struct random_pool {
+    uint8_t bytes[256];
+    size_t left;
+    uint64_t generation; /* of the process that filled it; 0: never filled */
+};
+
+static void refill(struct random_pool *pool, uint64_t now)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_forks);
+    const ssize_t got = getrandom(pool->bytes, sizeof pool->bytes, 0);
+    T3_ASSERT(got == (ssize_t)sizeof pool->bytes); /* up to 256 bytes are never cut short */
+    pool->left = sizeof pool->bytes;
+    pool->generation = now;
+}
+
 /* Random bytes from the kernel, fetched in bulk: one system call for 32 UUIDs. */
 static void random_bytes(uint8_t *out, size_t len)
 {
-    static _Thread_local uint8_t pool[256];
-    static _Thread_local size_t left;
-    if (left < len) {
-        ssize_t got = getrandom(pool, sizeof pool, 0);
-        T3_ASSERT(got == (ssize_t)sizeof pool);
-        left = sizeof pool;
-    }
-    left -= len;
-    memcpy(out, pool + left, len);
+    static _Thread_local struct random_pool pool;
+    const uint64_t now = atomic_load_explicit(&generation, memory_order_relaxed);
+    if (pool.left < len || pool.generation != now)
+        refill(&pool, now);
+    pool.left -= len;
+    memcpy(out, pool.bytes + pool.left, len);
 }
 
 void tears_uuid_new(uint8_t uuid_out[16])

@@ -54,14 +54,29 @@ bool t3_json_is_valid(struct tears_str text);
  */
 tears_status t3_json_unescape(struct tears_str text, struct t3_buf *out);
 
-/* Appends a quoted JSON string, as Python's json.dumps writes it (ASCII only, \uXXXX lower case). */
+/* The same into memory with room for text.len bytes; the number of bytes, or SIZE_MAX where the other says TEARS_INVALID. */
+size_t t3_json_unescape_to(struct tears_str text, char *to);
+
+/*
+ * Appends a quoted JSON string, as Python's json.dumps writes it (ASCII only, \uXXXX lower case).
+ * TEARS_INVALID when the text is not UTF-8 (part of it may have been appended), TEARS_NO_MEMORY, TEARS_LIMIT.
+ */
 tears_status t3_json_put_string(struct t3_buf *out, struct tears_str utf8);
+
+/* The same with only what JSON must escape: every other character stands as UTF-8. */
+tears_status t3_json_put_string_utf8(struct t3_buf *out, struct tears_str utf8);
 
 /*
  * Appends JSON text that is already well formed, with every non-ASCII character inside strings written as
- * \uXXXX; nothing else changes, numbers least of all.
+ * \uXXXX (DEL too); nothing else changes, numbers least of all.  TEARS_INVALID when it is not UTF-8.
  */
 tears_status t3_json_put_ascii(struct t3_buf *out, struct tears_str json);
+
+/*
+ * The way back: well-formed JSON text with every \uXXXX from DEL upwards as the character itself, into memory with
+ * room for json.len bytes.  The number of bytes.  So a JSONB value leaves L2 as it came out of the database.
+ */
+size_t t3_json_from_ascii(struct tears_str json, char *to);
 
 /* Appends a double as Python's repr writes it; non-finite as NaN, Infinity, -Infinity. */
 tears_status t3_json_put_double(struct t3_buf *out, double number);

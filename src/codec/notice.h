@@ -28,6 +28,10 @@ tears_status t3_notice_encode(struct tears_str table, const struct tears_value *
 tears_status t3_notice_decode(struct tears_str payload, struct t3_arena *arena,
                               struct t3_notice *notice_out, struct tears_error *error_out);
 
+/* Appends the subject of dead letters: namespace.deadletter.original_subject. */
+tears_status t3_dead_letter_subject(struct tears_str namespace_name, struct tears_str original_subject,
+                                    struct t3_buf *out);
+
 /* Appends the dead-letter envelope; its member payload_b64 holds lower-case hex, as the peers write it. */
 tears_status t3_dead_letter_encode(struct tears_str original_subject, struct tears_str payload,
                                    struct tears_str error_type, struct tears_str error_message,
