@@ -21,20 +21,22 @@ struct t3_notice {
 };
 
 /* Appends the message for one row: compact JSON, raw UTF-8, members table, ids, origin. */
-tears_status t3_notice_encode(struct tears_str table, const struct tears_value *key, size_t key_count,
-                              struct tears_str origin, struct t3_buf *out);
+tears_status t3_notice_encode(struct tears_str table, const struct tears_value *key,
+                              size_t key_count, struct tears_str origin, struct t3_buf *out);
 
 /* TEARS_INVALID with the reason in the error when it is not a valid message; TEARS_NO_MEMORY. */
 tears_status t3_notice_decode(struct tears_str payload, struct t3_arena *arena,
                               struct t3_notice *notice_out, struct tears_error *error_out);
 
 /* Appends the subject of dead letters: namespace.deadletter.original_subject. */
-tears_status t3_dead_letter_subject(struct tears_str namespace_name, struct tears_str original_subject,
-                                    struct t3_buf *out);
+tears_status t3_dead_letter_subject(struct tears_str namespace_name,
+                                    struct tears_str original_subject, struct t3_buf *out);
 
-/* Appends the dead-letter envelope; its member payload_b64 holds lower-case hex, as the peers write it. */
+/* Appends the dead-letter envelope; its member payload_b64 holds lower-case hex, as the peers write
+ * it. */
 tears_status t3_dead_letter_encode(struct tears_str original_subject, struct tears_str payload,
                                    struct tears_str error_type, struct tears_str error_message,
-                                   struct tears_str client_name, int64_t now_us, struct t3_buf *out);
+                                   struct tears_str client_name, int64_t now_us,
+                                   struct t3_buf *out);
 
 #endif

@@ -6,11 +6,12 @@
  *   | 4 bytes| 4 bytes| 4 bytes each         | each where the one before ended         |
  *   +--------+--------+----------------------+-----------------------------------------+
  *
- * ends[i] is where cell i ends, counted from the start of the block; its top bit says that the cell is NULL
- * (and then it is empty).  Kinds are not stored: the schema's layout knows them.  A cell of BOOL is 1
- * byte; INT, TIMESTAMP and DOUBLE are 8 (host order); UUID is 16; TEXT, DECIMAL, JSON and BYTES are their
- * bytes and one NUL; VECTOR is its doubles, and starts at the next multiple of 8.  Only VECTOR is
- * aligned.  A row contains no pointers: copying its `size` bytes copies the row; a block is always aligned to 8.
+ * ends[i] is where cell i ends, counted from the start of the block; its top bit says that the cell
+ * is NULL (and then it is empty).  Kinds are not stored: the schema's layout knows them.  A cell of
+ * BOOL is 1 byte; INT, TIMESTAMP and DOUBLE are 8 (host order); UUID is 16; TEXT, DECIMAL, JSON and
+ * BYTES are their bytes and one NUL; VECTOR is its doubles, and starts at the next multiple of 8.
+ * Only VECTOR is aligned.  A row contains no pointers: copying its `size` bytes copies the row; a
+ * block is always aligned to 8.
  */
 #ifndef T3_CODEC_ROW_H
 #define T3_CODEC_ROW_H
@@ -57,8 +58,8 @@ tears_status t3_row_new(struct t3_arena *arena, const struct t3_layout *layout,
                         const struct tears_value *values, struct t3_row **row_out);
 
 /*
- * Whether the block of `size` bytes is a well-formed row of the layout: for rows that came from outside
- * this process's memory.
+ * Whether the block of `size` bytes is a well-formed row of the layout: for rows that came from
+ * outside this process's memory.
  */
 bool t3_row_is_sane(const struct t3_row *row, const struct t3_layout *layout, size_t size);
 
