@@ -19,10 +19,6 @@
 
 #include <math.h>
 
-/* The timestamps that a peer can read: years 0001 to 9999. */
-#define TIMESTAMP_US_MIN INT64_C(-62135596800000000)
-#define TIMESTAMP_US_MAX INT64_C(253402300799999999)
-
 static const uint8_t kind_of_type[] = {
     [TEARS_TYPE_UUID] = TEARS_KIND_UUID,     [TEARS_TYPE_STRING] = TEARS_KIND_TEXT,
     [TEARS_TYPE_ENUM] = TEARS_KIND_TEXT,     [TEARS_TYPE_NUMERIC] = TEARS_KIND_DECIMAL,
@@ -148,10 +144,6 @@ const char *t3_value_misfit(const struct t3_column *column, const struct tears_v
         return value->as.integer >= INT32_MIN && value->as.integer <= INT32_MAX
                    ? NULL
                    : "out of range for a 32-bit integer";
-    case TEARS_TYPE_TIMESTAMPTZ:
-        return value->as.integer >= TIMESTAMP_US_MIN && value->as.integer <= TIMESTAMP_US_MAX
-                   ? NULL
-                   : "the year is outside 0001 to 9999";
     case TEARS_TYPE_STRING:
     case TEARS_TYPE_TSVECTOR:
         return t3_str_is_utf8(value->as.bytes) ? NULL : "invalid UTF-8";
