@@ -94,6 +94,7 @@ struct tears_client_stats {
     uint64_t notices_sent, notices_received, notices_own, notices_ignored, notices_rejected;
     uint64_t degraded_writes;
     uint64_t l2_connected;        /**< 1: L2 answers; 0: none or unreachable */
+    uint64_t l2_repairs_waiting;  /**< rows that L2 could not be told about yet */
 };
 
 #define TEARS_CLIENT_STATS_INIT TEARS_SIZED(struct tears_client_stats)

@@ -297,7 +297,7 @@ struct tears_page {
 };
 
 /**
- * Reads one page of rows.  Rows read this way are put in L1 only when that cannot be stale.
+ * Reads one page of rows.  Rows read this way are put in no cache.
  * @param page_out  belongs to the session.
  * @return TEARS_OK, TEARS_INVALID (unknown column, a cursor that is none or of another order), TEARS_UNAVAILABLE,
  *         TEARS_TIMEOUT, TEARS_LIMIT, TEARS_NO_MEMORY.

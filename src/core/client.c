@@ -1,0 +1,270 @@
+/*
+ * client.c -- opens the tiers of one process and ends them.
+ *
+ * Owns:     the tiers, the list of collections, the list of sessions.
+ * Knows:    in which order tiers start and stop.
+ * Must not know: rows.
+ * Threads:  opening and ending are one thread's; in between it is read by all.
+ * Fails:    as the tiers do; then everything that was opened is closed again.
+ * Begin at: tears_client_open().
+ */
+#include "core/core.h"
+
+#include "base/alloc.h"
+#include "base/fail.h"
+#include "base/str.h"
+#include "core/coherence.h"
+#include "core/flight.h"
+#include "core/options.h"
+#include "core/repair.h"
+#include "schema/tags.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+enum {
+    L1_AGE_MS = 60000,
+    L1_NEGATIVE_MS = 1000,
+    TIMEOUT_MS = 5000,
+    L2_WAIT_MS = 500,
+    POOL_MIN = 1,
+    POOL_MAX = 8,
+    IDLE_MS = 300000,
+    CONNECT_MS = 30000,
+    TICKET_BITS_WITHOUT_L1 = 12
+};
+#define L1_BYTES_DEFAULT ((uint64_t)64 * 1024 * 1024)
+
+/* ---- forks --------------------------------------------------------------------------------- */
+
+static atomic_uint_fast64_t fork_generation;
+
+static void in_child(void)
+{
+    atomic_fetch_add(&fork_generation, 1);
+}
+
+static void watch_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, in_child); /* fails only for want of memory, at first use */
+}
+
+bool t3_client_is_foreign(const struct tears_client *client)
+{
+    return client->fork_generation != atomic_load_explicit(&fork_generation, memory_order_relaxed);
+}
+
+/* ---- options ------------------------------------------------------------------------------- */
+
+static void default_number(uint64_t *number, uint64_t value)
+{
+    if (*number == 0)
+        *number = value;
+}
+
+/* What an option that was not set says: the environment, else a default. */
+static struct tears_str default_text(struct tears_str given, const char *variable,
+                                     const char *value)
+{
+    if (given.len > 0)
+        return given;
+    const char *environment = variable != NULL ? getenv(variable) : NULL;
+    return tears_str_c(environment != NULL && environment[0] != '\0' ? environment : value);
+}
+
+static tears_status keep_texts(struct tears_client *client)
+{
+    struct tears_client_options *options = &client->options;
+    struct tears_str *texts[] = {&options->l3_url,           &options->l2_url,
+                                 &options->namespace_name,   &options->l1,
+                                 &options->l2_creds_file,    &options->l2_tls_ca_file,
+                                 &options->l2_tls_cert_file, &options->l2_tls_key_file,
+                                 &options->l2_storage};
+    for (size_t i = 0; i < T3_COUNT(texts); i++)
+        T3_TRY(t3_arena_str(&client->arena, *texts[i], texts[i]));
+    return TEARS_OK;
+}
+
+static tears_status read_options(struct tears_client *client,
+                                 const struct tears_client_options *given,
+                                 struct tears_error *error_out)
+{
+    struct tears_client_options *options = &client->options;
+    options->size = sizeof *options;
+    if (given != NULL)
+        T3_TRY(t3_options_copy(options, sizeof *options, given, given->size, error_out));
+    options->l3_url = default_text(options->l3_url, "TEARS_L3_URL", "sqlite:tears.db");
+    options->l2_url = default_text(options->l2_url, "TEARS_L2_URL", "none");
+    options->namespace_name = default_text(options->namespace_name, "TEARS_NAMESPACE", "3tears");
+    options->l1 = default_text(options->l1, NULL, "memory");
+    options->l2_storage = default_text(options->l2_storage, NULL, "memory");
+    default_number(&options->l1_age_ms_max, L1_AGE_MS);
+    default_number(&options->l1_negative_ms, L1_NEGATIVE_MS);
+    default_number(&options->timeout_ms, TIMEOUT_MS);
+    default_number(&options->l2_wait_ms, L2_WAIT_MS);
+    default_number(&options->l3_pool_min, POOL_MIN);
+    default_number(&options->l3_pool_max, POOL_MAX);
+    default_number(&options->l3_idle_ms_max, IDLE_MS);
+    default_number(&options->l3_connect_ms, CONNECT_MS);
+    default_number(&options->l2_replicas, 1);
+    if (options->l3_pool_min > options->l3_pool_max)
+        return t3_fail(
+            error_out, TEARS_INVALID, "core", "l3_pool_min %llu is above l3_pool_max %llu",
+            (unsigned long long)options->l3_pool_min, (unsigned long long)options->l3_pool_max);
+    client->log.put = options->log;
+    client->log.owner = options->log_owner;
+    client->log.level_max = options->log_level;
+    return keep_texts(client) == TEARS_OK ? TEARS_OK : t3_fail_memory(error_out, "core");
+}
+
+/* ---- tiers --------------------------------------------------------------------------------- */
+
+static tears_status open_l1(struct tears_client *client, struct tears_error *error_out)
+{
+    const struct tears_str spec = client->options.l1;
+    size_t colon = 0;
+    while (colon < spec.len && spec.ptr[colon] != ':')
+        colon++;
+    const struct tears_str kind = tears_str_n(spec.ptr, colon);
+    uint64_t bytes_max = L1_BYTES_DEFAULT;
+    if (colon < spec.len && t3_size_parse(t3_str_from(spec, colon + 1), &bytes_max) != TEARS_OK)
+        return t3_fail(error_out, TEARS_INVALID, "l1",
+                       "'" T3_STR_FMT "' has no size such as 64MiB after the colon",
+                       T3_STR_ARG(spec));
+    if (t3_str_is(kind, "none"))
+        return TEARS_OK;
+    if (t3_str_is(kind, "memory"))
+        return t3_l1_memory_new(bytes_max, &client->l1, error_out);
+    client->l1_is_sqlite = t3_str_is(kind, "sqlite");
+    if (client->l1_is_sqlite)
+        return t3_l1_sqlite_new(bytes_max, &client->l1, error_out);
+    return t3_fail(error_out, TEARS_INVALID, "l1",
+                   "'" T3_STR_FMT "' is none of memory, memory:SIZE, sqlite, sqlite:SIZE, none",
+                   T3_STR_ARG(spec));
+}
+
+static tears_status refuse_l3_url(struct tears_str url, struct tears_error *error_out)
+{
+    T3_AUTO(t3_buf_done) struct t3_buf safe = {0};
+    if (t3_dsn_put_redacted(&safe, url) != TEARS_OK)
+        t3_buf_clear(&safe);
+    return t3_fail(error_out, TEARS_INVALID, "l3",
+                   "the L3 URL (" T3_STR_FMT ") is none of postgresql://..., key=value ..., "
+                   "sqlite:PATH",
+                   T3_STR_ARG(t3_buf_str(&safe)));
+}
+
+static tears_status open_l3(struct tears_client *client, struct tears_error *error_out)
+{
+    const struct tears_client_options *options = &client->options;
+    if (options->store != NULL)
+        return t3_l3_store_open(options->store, &client->l3, error_out);
+    struct t3_l3_options l3 = {.url = options->l3_url,
+                               .pool_min = options->l3_pool_min,
+                               .pool_max = options->l3_pool_max,
+                               .idle_ms_max = options->l3_idle_ms_max,
+                               .connect_ms = options->l3_connect_ms,
+                               .log = &client->log};
+    if (t3_str_starts(l3.url, "sqlite:")) {
+        l3.url = t3_str_from(l3.url, strlen("sqlite:"));
+        if (t3_str_starts(l3.url, "///")) /* sqlite:///absolute/path, as other tools write it */
+            l3.url = t3_str_from(l3.url, 2);
+        return t3_l3_lite_open(&l3, &client->l3, error_out);
+    }
+    const bool is_url =
+        t3_str_starts(l3.url, "postgresql://") || t3_str_starts(l3.url, "postgres://");
+    if (!is_url && memchr(l3.url.ptr, '=', l3.url.len) == NULL)
+        return refuse_l3_url(l3.url, error_out);
+    return t3_l3_pg_open(&l3, &client->l3, error_out);
+}
+
+static tears_status open_l2(struct tears_client *client, struct tears_error *error_out)
+{
+    const struct tears_client_options *options = &client->options;
+    if (t3_str_is(options->l2_url, "none"))
+        return TEARS_OK;
+    const struct t3_l2_options l2 = {.url = options->l2_url,
+                                     .namespace_name = options->namespace_name,
+                                     .origin = tears_str_c(client->origin),
+                                     .wait_ms = options->l2_wait_ms,
+                                     .creds_file = options->l2_creds_file,
+                                     .tls_ca_file = options->l2_tls_ca_file,
+                                     .tls_cert_file = options->l2_tls_cert_file,
+                                     .tls_key_file = options->l2_tls_key_file,
+                                     .storage = options->l2_storage,
+                                     .replicas = options->l2_replicas,
+                                     .sink = t3_coherence_sink(client),
+                                     .log = &client->log};
+    struct t3_l2 *opened = NULL;
+    T3_TRY(t3_l2_open(&l2, &opened, error_out));
+    client->l2 = opened;
+    return TEARS_OK;
+}
+
+static tears_status open_tiers(struct tears_client *client, struct tears_error *error_out)
+{
+    if (t3_tickets_init(&client->tickets, TICKET_BITS_WITHOUT_L1) != TEARS_OK ||
+        t3_flights_new(&client->flights) != TEARS_OK ||
+        t3_repair_new(client, &client->repair) != TEARS_OK)
+        return t3_fail_memory(error_out, "core");
+    T3_TRY(open_l1(client, error_out));
+    T3_TRY(open_l3(client, error_out));
+    return open_l2(client, error_out); /* last: from here on news arrive */
+}
+
+tears_status tears_client_open(const struct tears_client_options *options,
+                               tears_client **client_out, struct tears_error *error_out)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, watch_forks);
+    if (error_out != NULL)
+        t3_error_clear(error_out);
+    if (client_out == NULL)
+        return t3_fail(error_out, TEARS_MISUSE, "core", "client_out is NULL");
+    struct tears_client *client = t3_alloc_zero(1, sizeof *client);
+    if (client == NULL)
+        return t3_fail_memory(error_out, "core");
+    t3_mutex_init(&client->mutex);
+    client->fork_generation = atomic_load(&fork_generation);
+    uint8_t uuid[16];
+    tears_uuid_new(uuid);
+    tears_uuid_text(uuid, client->origin);
+    tears_status status = read_options(client, options, error_out);
+    if (status == TEARS_OK)
+        status = open_tiers(client, error_out);
+    if (status != TEARS_OK) {
+        tears_client_free(client);
+        return status;
+    }
+    *client_out = client;
+    return TEARS_OK;
+}
+
+static void free_collections(struct tears_client *client)
+{
+    struct tears_collection *one = client->collections;
+    while (one != NULL) {
+        struct tears_collection *next = one->next;
+        t3_collection_free(one);
+        one = next;
+    }
+}
+
+void tears_client_free(tears_client *client)
+{
+    if (client == NULL || t3_client_is_foreign(client))
+        return;                     /* a forked child leaves its parent's connections alone */
+    t3_repair_free(client->repair); /* first: it uses L2 */
+    if (client->l2 != NULL)
+        t3_l2_free(client->l2); /* no news from here on */
+    t3_flights_free(client->flights);
+    if (client->l1 != NULL)
+        client->l1->ops->free(client->l1); /* before the schemas that its spaces point to */
+    free_collections(client);
+    if (client->l3 != NULL)
+        client->l3->ops->free(client->l3);
+    t3_tickets_done(&client->tickets);
+    t3_mutex_done(&client->mutex);
+    t3_arena_done(&client->arena);
+    t3_free(client);
+}

@@ -1,0 +1,166 @@
+/*
+ * core.h -- the objects behind the public API, shared by the files of this folder only.
+ *
+ *   client      connections, tiers, collections; one per process
+ *   collection  a table's gateway: its schema and the tiers it goes through
+ *   session     one unit of work: deadline, transaction, error, memory
+ *   entity      a row as read, and changes of its own
+ */
+#ifndef T3_CORE_CORE_H
+#define T3_CORE_CORE_H
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/combine.h"
+#include "base/lock.h"
+#include "observe/log.h"
+#include "schema/key.h"
+#include "schema/schema.h"
+#include "tier/l1.h"
+#include "tier/l2.h"
+#include "tier/l3.h"
+#include "tier/ticket.h"
+
+#include <stdatomic.h>
+#include <tears/tears.h>
+
+/* Counters that any thread may add to; not on the path of an L1 hit. */
+struct t3_counters {
+    atomic_uint_fast64_t l2_hits, l2_misses, l2_errors;
+    atomic_uint_fast64_t l3_reads, l3_rows_read, l3_writes, l3_conflicts;
+    atomic_uint_fast64_t flights_joined;
+    atomic_uint_fast64_t notices_sent, notices_received, notices_own, notices_ignored,
+        notices_rejected;
+    atomic_uint_fast64_t degraded_writes;
+    atomic_uint_fast64_t repairs, repairs_dropped;
+    /* of sessions that have ended; those of living sessions are in the sessions */
+    atomic_uint_fast64_t l1_hits, l1_misses, l1_negative_hits;
+};
+
+static inline void t3_count(atomic_uint_fast64_t *counter, uint64_t more)
+{
+    atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
+}
+
+/* Counters written by one thread and read by any: no read-modify-write, no shared cache line. */
+struct t3_session_counters {
+    atomic_uint_fast64_t l1_hits, l1_misses, l1_negative_hits;
+};
+
+static inline void t3_count_own(atomic_uint_fast64_t *counter)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+
+struct t3_flights;
+struct t3_repair;
+
+struct tears_client {
+    struct t3_arena arena; /* options' texts */
+    struct tears_client_options options;
+    struct t3_log log;
+    uint64_t fork_generation;
+    char origin[37]; /* this client's id in notices and headers */
+    struct t3_l1 *l1;
+    bool l1_is_sqlite;
+    struct t3_l2 *_Atomic l2; /* news may arrive while it is being opened */
+    struct t3_l3 *l3;
+    struct t3_tickets tickets; /* of collections that are not kept in L1 */
+    struct t3_flights *flights;
+    struct t3_repair *repair;
+    struct t3_mutex mutex; /* guards collections (adding) and sessions */
+    struct tears_collection
+        *_Atomic collections; /* a list that only grows: read without the mutex */
+    struct tears_session *sessions;
+    struct t3_counters counters;
+};
+
+struct tears_collection {
+    struct tears_collection *next;
+    struct tears_client *client;
+    struct tears_schema *schema;
+    struct t3_l1 *l1; /* NULL: not kept in L1 */
+    uint32_t space;
+    struct t3_l2 *l2; /* NULL: not kept in L2 */
+    struct t3_l3 *l3;
+    bool own_l3; /* the collection's own store, ended with the collection */
+    struct t3_combine loads;
+    bool combine_loads;
+    uint64_t l1_age_ms;
+    uint64_t negative_ms;
+    struct t3_arena arena; /* the options' texts */
+    struct tears_collection_options options;
+};
+
+/* A correction of the caches that waits for the commit of a transaction. */
+struct t3_correction;
+
+struct tears_session {
+    struct tears_client *client;
+    struct t3_arena arena;
+    struct tears_error error;
+    struct t3_session_counters counters;
+    uint32_t degraded;
+    uint32_t tier;
+    uint64_t timeout_ms;
+    struct t3_deadline deadline; /* of the call; 0: not needed so far */
+    struct t3_l3_tx *tx;
+    struct t3_arena tx_arena; /* corrections outlive a reset of the session */
+    struct t3_correction *corrections;
+    struct t3_correction *corrections_last;
+    struct tears_session *next;
+    struct tears_session *before;
+};
+
+struct tears_entity {
+    struct tears_session *session;
+    struct tears_collection *collection;
+    struct t3_row *row;      /* NULL: new */
+    uint64_t revision;       /* of its L2 entry; 0: not known */
+    struct t3_cell *changes; /* sorted by column */
+    uint32_t change_count;
+    uint32_t change_capacity;
+    uint32_t tier;
+};
+
+/* A row on its way up, with where it came from. */
+struct t3_found {
+    struct t3_row *row; /* NULL: the row does not exist */
+    uint64_t revision;
+    uint32_t tier;
+};
+
+/*
+ * Begins a public call: forgets the last error, checks that this is the process that opened the
+ * client. TEARS_OK or TEARS_MISUSE.
+ */
+tears_status t3_session_enter(struct tears_session *session);
+
+/* The deadline of the call under way; the clock is read on first use, so that an L1 hit never reads
+ * it. */
+struct t3_deadline t3_session_deadline(struct tears_session *session);
+
+/* Whether this process is a fork of the one that opened the client. */
+bool t3_client_is_foreign(const struct tears_client *client);
+
+/* Fails the call with TEARS_NO_MEMORY (or LIMIT, when the session's limit is exhausted). */
+tears_status t3_session_no_memory(struct tears_session *session);
+
+/* What an L3 call is given in this session. */
+struct t3_l3_call t3_session_l3_call(struct tears_session *session,
+                                     const struct tears_collection *collection);
+
+/* The collection of a table that is open already, or NULL.  No lock. */
+struct tears_collection *t3_collection_lookup(struct tears_client *client, struct tears_str table);
+void t3_collection_free(struct tears_collection *collection);
+
+/* A new entity around a row of the session's arena.  TEARS_NO_MEMORY. */
+tears_status t3_entity_of(struct tears_session *session, struct tears_collection *collection,
+                          const struct t3_found *found, struct tears_entity **entity_out);
+
+/* The generation of a key's stripe, and moving it, for collections with and without L1. */
+uint64_t t3_collection_ticket(struct tears_collection *collection, const struct t3_key *key);
+void t3_collection_bump(struct tears_collection *collection, const struct t3_key *key);
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * read.h -- the read path: L1, then L2, then L3, and back up.
+ */
+#ifndef T3_CORE_READ_H
+#define T3_CORE_READ_H
+
+#include "core/core.h"
+
+/*
+ * Finds one row.  found_out->row is NULL when it does not exist.  TEARS_OK or the failure, with the
+ * session's error filled.
+ */
+tears_status t3_read_one(struct tears_session *session, struct tears_collection *collection,
+                         const struct t3_key *key, struct t3_found *found_out);
+
+/* Finds many rows; found_out has `count` places. */
+tears_status t3_read_many(struct tears_session *session, struct tears_collection *collection,
+                          const struct t3_key *keys, size_t count, struct t3_found *found_out);
+
+/* Reads rows from L3, past the caches and into none of them. */
+tears_status t3_read_l3(struct tears_session *session, struct tears_collection *collection,
+                        const struct t3_key *keys, size_t count, struct t3_found *found_out);
+
+/* Carries out a batch of single-row loads (struct t3_combine's function of a collection). */
+void t3_read_run_loads(void *collection, struct t3_combine_item **items, size_t count);
+
+#endif

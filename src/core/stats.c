@@ -1,0 +1,152 @@
+/*
+ * stats.c -- counters, findings, names of tables: what a client tells about itself.
+ *
+ * Owns:     nothing.
+ * Must not know: how any tier comes by its numbers.
+ * Threads:  any; sessions' counters are read while they count.
+ * Fails:    as L3 does.
+ * Begin at: tears_client_stats().
+ */
+#include "core/core.h"
+
+#include "base/fail.h"
+#include "core/options.h"
+#include "core/repair.h"
+
+static uint64_t value_of(const atomic_uint_fast64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void l1_stats(struct tears_client *client, struct tears_client_stats *stats)
+{
+    stats->l1_hits = value_of(&client->counters.l1_hits);
+    stats->l1_misses = value_of(&client->counters.l1_misses);
+    stats->l1_negative_hits = value_of(&client->counters.l1_negative_hits);
+    t3_lock(&client->mutex);
+    for (struct tears_session *one = client->sessions; one != NULL; one = one->next) {
+        stats->l1_hits += value_of(&one->counters.l1_hits);
+        stats->l1_misses += value_of(&one->counters.l1_misses);
+        stats->l1_negative_hits += value_of(&one->counters.l1_negative_hits);
+    }
+    t3_unlock(&client->mutex);
+    if (client->l1 == NULL)
+        return;
+    struct t3_l1_stats l1 = {0};
+    client->l1->ops->stats(client->l1, &l1);
+    stats->l1_rows = l1.rows;
+    stats->l1_bytes = l1.bytes;
+    stats->l1_bytes_max = l1.bytes_max;
+    stats->l1_evictions = l1.evictions;
+    stats->l1_payload_bytes = l1.payload_bytes;
+    stats->l1_stale_fills = l1.stale_fills;
+}
+
+static void l2_stats(struct tears_client *client, struct tears_client_stats *stats)
+{
+    const struct t3_counters *counters = &client->counters;
+    stats->l2_hits = value_of(&counters->l2_hits);
+    stats->l2_misses = value_of(&counters->l2_misses);
+    stats->l2_errors = value_of(&counters->l2_errors);
+    if (client->l2 == NULL)
+        return;
+    struct t3_l2_stats l2 = {0};
+    t3_l2_stats(client->l2, &l2);
+    stats->l2_puts = l2.puts;
+    stats->l2_put_conflicts = l2.put_conflicts;
+    stats->l2_fills = l2.fills;
+    stats->l2_fills_lost = l2.fills_lost;
+    stats->l2_damaged = l2.damaged;
+    stats->l2_connected = t3_l2_is_connected(client->l2);
+    stats->l2_repairs_waiting = t3_repair_count(client->repair);
+}
+
+void tears_client_stats(tears_client *client, struct tears_client_stats *stats_out)
+{
+    if (t3_client_is_foreign(client))
+        return;
+    struct tears_client_stats stats = {.size = sizeof stats};
+    const struct t3_counters *counters = &client->counters;
+    l1_stats(client, &stats);
+    l2_stats(client, &stats);
+    stats.l3_reads = value_of(&counters->l3_reads);
+    stats.l3_rows_read = value_of(&counters->l3_rows_read);
+    stats.l3_writes = value_of(&counters->l3_writes);
+    stats.l3_conflicts = value_of(&counters->l3_conflicts);
+    stats.flights_joined = value_of(&counters->flights_joined);
+    stats.notices_sent = value_of(&counters->notices_sent);
+    stats.notices_received = value_of(&counters->notices_received);
+    stats.notices_own = value_of(&counters->notices_own);
+    stats.notices_ignored = value_of(&counters->notices_ignored);
+    stats.notices_rejected = value_of(&counters->notices_rejected);
+    stats.degraded_writes = value_of(&counters->degraded_writes);
+    const size_t size = stats_out->size;
+    memcpy(stats_out, &stats, size < sizeof stats ? size : sizeof stats);
+    stats_out->size = size;
+}
+
+static tears_status l1_findings(struct tears_client *client, struct t3_findings *findings)
+{
+    if (client->l1 == NULL)
+        return t3_finding_add(findings, "l1", 1, "kind", TEARS_STR("none"),
+                              TEARS_STR("every read goes to L2 or L3; use --l1 memory"));
+    T3_TRY(t3_finding_add(findings, "l1", 0, "kind",
+                          client->l1_is_sqlite ? TEARS_STR("sqlite") : TEARS_STR("memory"),
+                          TEARS_STR("")));
+    struct t3_l1_stats l1 = {0};
+    client->l1->ops->stats(client->l1, &l1);
+    char text[64];
+    T3_AUTO(t3_buf_done) struct t3_buf size = {.len_max = sizeof text};
+    T3_TRY(t3_buf_printf(&size, "%llu of %llu bytes", (unsigned long long)l1.bytes,
+                         (unsigned long long)l1.bytes_max));
+    T3_TRY(t3_finding_add(findings, "l1", 0, "size", t3_buf_str(&size), TEARS_STR("")));
+    t3_buf_clear(&size);
+    T3_TRY(t3_buf_printf(&size, "%llu ms", (unsigned long long)client->options.l1_age_ms_max));
+    return t3_finding_add(findings, "l1", 0, "longest age of a row", t3_buf_str(&size),
+                          TEARS_STR(""));
+}
+
+static tears_status l2_findings(struct tears_session *session, struct t3_findings *findings)
+{
+    struct tears_client *client = session->client;
+    if (client->l2 == NULL)
+        return t3_finding_add(findings, "l2", 0, "reachable", TEARS_STR("not used"),
+                              TEARS_STR("several processes need one: TEARS_L2_URL=nats://..."));
+    return t3_l2_doctor(client->l2, findings, t3_session_deadline(session));
+}
+
+tears_status tears_client_doctor(tears_session *session, const struct tears_finding **findings_out,
+                                 size_t *count_out)
+{
+    T3_TRY(t3_session_enter(session));
+    struct t3_findings findings = {.arena = &session->arena};
+    struct t3_l3 *l3 = session->client->l3;
+    struct t3_l3_call call = t3_session_l3_call(session, NULL);
+    call.tx = NULL;
+    tears_status status = l1_findings(session->client, &findings);
+    if (status == TEARS_OK)
+        status = l2_findings(session, &findings);
+    if (status == TEARS_OK)
+        status = l3->ops->doctor(l3, &call, &findings);
+    if (status == TEARS_NO_MEMORY)
+        return t3_session_no_memory(session);
+    if (status != TEARS_OK) /* a tier that is broken is a finding, not a failure */
+        T3_TRY(t3_finding_add(&findings, "l3", 2, "reachable", TEARS_STR("no"),
+                              tears_str_c(session->error.message)));
+    t3_error_clear(&session->error);
+    *findings_out = findings.items;
+    *count_out = findings.count;
+    return TEARS_OK;
+}
+
+tears_status tears_tables(tears_session *session, const struct tears_str **names_out,
+                          size_t *count_out)
+{
+    T3_TRY(t3_session_enter(session));
+    struct t3_l3 *l3 = session->client->l3;
+    struct t3_l3_call call = t3_session_l3_call(session, NULL);
+    struct tears_str *names = NULL;
+    T3_TRY(l3->ops->tables(l3, &call, &names, count_out));
+    *names_out = names;
+    return TEARS_OK;
+}

@@ -1,0 +1,147 @@
+/*
+ * transaction.c -- transactions of a session, and raw SQL.
+ *
+ * Owns:     the cursor over a statement's rows (its memory is the session's).
+ * Knows:    that caches are corrected after the commit and not before.
+ * Must not know: which database it is.
+ * Threads:  the session's.
+ * Fails:    as L3 does.
+ * Begin at: tears_begin().
+ */
+#include "core/core.h"
+
+#include "base/fail.h"
+#include "core/correct.h"
+#include "tier/l1_sqlite.h"
+
+tears_status tears_begin(tears_session *session)
+{
+    T3_TRY(t3_session_enter(session));
+    if (session->tx != NULL)
+        return t3_fail(&session->error, TEARS_MISUSE, "core",
+                       "a transaction is open already; transactions do not nest");
+    struct t3_l3 *l3 = session->client->l3;
+    struct t3_l3_call call = t3_session_l3_call(session, NULL);
+    return l3->ops->begin(l3, &call, &session->tx);
+}
+
+static tears_status no_transaction(struct tears_session *session)
+{
+    return t3_fail(&session->error, TEARS_MISUSE, "core", "no transaction is open");
+}
+
+tears_status tears_commit(tears_session *session)
+{
+    T3_TRY(t3_session_enter(session));
+    if (session->tx == NULL)
+        return no_transaction(session);
+    struct t3_l3 *l3 = session->client->l3;
+    struct t3_l3_call call = t3_session_l3_call(session, NULL);
+    struct t3_l3_tx *tx = T3_TAKE(session->tx);
+    const tears_status status = l3->ops->commit(l3, &call, tx);
+    if (status == TEARS_OK || call.outcome_unknown)
+        t3_correct_queued(session, status == TEARS_OK);
+    else
+        t3_correct_drop_queued(session);
+    return status;
+}
+
+tears_status tears_rollback(tears_session *session)
+{
+    T3_TRY(t3_session_enter(session));
+    if (session->tx == NULL)
+        return no_transaction(session);
+    struct t3_l3 *l3 = session->client->l3;
+    l3->ops->rollback(l3, T3_TAKE(session->tx));
+    t3_correct_drop_queued(session);
+    return TEARS_OK;
+}
+
+/* ---- raw SQL ------------------------------------------------------------------------------- */
+
+struct tears_cursor {
+    struct t3_result result;
+    struct tears_field *fields;
+    size_t next;
+};
+
+static tears_status cursor_new(struct tears_session *session, const struct t3_result *result,
+                               tears_cursor **cursor_out)
+{
+    struct tears_cursor *cursor = t3_arena_array(&session->arena, 1, sizeof *cursor);
+    struct tears_field *fields =
+        t3_arena_array(&session->arena, result->column_count, sizeof *fields);
+    if (cursor == NULL || fields == NULL)
+        return t3_session_no_memory(session);
+    for (size_t i = 0; i < result->column_count; i++)
+        fields[i].name = result->names[i];
+    cursor->result = *result;
+    cursor->fields = fields;
+    *cursor_out = cursor;
+    return TEARS_OK;
+}
+
+static tears_status run(struct tears_session *session, struct tears_str sql,
+                        const struct tears_value *params, size_t param_count,
+                        struct t3_result *result_out)
+{
+    T3_TRY(t3_session_enter(session));
+    struct t3_l3 *l3 = session->client->l3;
+    struct t3_l3_call call = t3_session_l3_call(session, NULL);
+    memset(result_out, 0, sizeof *result_out);
+    return l3->ops->query(l3, &call, sql, params, param_count, result_out);
+}
+
+tears_status tears_query(tears_session *session, struct tears_str sql,
+                         const struct tears_value *params, size_t param_count,
+                         tears_cursor **cursor_out)
+{
+    struct t3_result result;
+    T3_TRY(run(session, sql, params, param_count, &result));
+    return cursor_new(session, &result, cursor_out);
+}
+
+tears_status tears_execute(tears_session *session, struct tears_str sql,
+                           const struct tears_value *params, size_t param_count, uint64_t *rows_out)
+{
+    struct t3_result result;
+    T3_TRY(run(session, sql, params, param_count, &result));
+    if (rows_out != NULL)
+        *rows_out = result.affected;
+    return TEARS_OK;
+}
+
+tears_status tears_query_l1(tears_session *session, struct tears_str sql,
+                            const struct tears_value *params, size_t param_count,
+                            tears_cursor **cursor_out)
+{
+    T3_TRY(t3_session_enter(session));
+    struct tears_client *client = session->client;
+    if (!client->l1_is_sqlite)
+        return t3_fail(&session->error, TEARS_UNSUPPORTED, "l1",
+                       "SQL over cached rows needs an L1 of kind 'sqlite'");
+    struct t3_result result = {0};
+    T3_TRY(t3_l1_sqlite_query(client->l1, sql, params, param_count, &session->arena, &result,
+                              &session->error));
+    return cursor_new(session, &result, cursor_out);
+}
+
+tears_status tears_cursor_next(tears_cursor *cursor, const struct tears_field **fields_out,
+                               size_t *column_count_out)
+{
+    const struct t3_result *result = &cursor->result;
+    if (cursor->next >= result->row_count)
+        return TEARS_DONE;
+    const struct tears_value *values = result->values + cursor->next * result->column_count;
+    for (size_t i = 0; i < result->column_count; i++)
+        cursor->fields[i].value = values[i];
+    cursor->next++;
+    *fields_out = cursor->fields;
+    *column_count_out = result->column_count;
+    return TEARS_OK;
+}
+
+void tears_cursor_free(tears_cursor *cursor)
+{
+    (void)cursor; /* its memory is the session's */
+}
