@@ -6,11 +6,11 @@ pkg_check_modules(NATS REQUIRED IMPORTED_TARGET libnats>=3.4)
 pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3>=3.35)
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto>=3.0)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
-pkg_check_modules(URCU REQUIRED IMPORTED_TARGET liburcu-bp liburcu-cds)
+pkg_check_modules(URCU REQUIRED IMPORTED_TARGET liburcu-bp)
 pkg_check_modules(XXHASH REQUIRED libxxhash>=0.8)
 
 # What tears.pc and the CMake package repeat for programs that link the archive.
-set(TEARS_PKGCONFIG_REQUIRES libpq libnats sqlite3 libcrypto jansson liburcu-bp liburcu-cds)
+set(TEARS_PKGCONFIG_REQUIRES libpq libnats sqlite3 libcrypto jansson liburcu-bp)
 
 add_library(tears_dependencies INTERFACE)
 target_compile_definitions(tears_dependencies INTERFACE _GNU_SOURCE $<$<BOOL:${TEARS_DEBUG}>:T3_DEBUG>)
@@ -30,3 +30,8 @@ if(EDIT_FOUND)
     target_compile_definitions(tears_cli_dependencies INTERFACE TEARS_HAS_EDIT=1)
 endif()
 target_link_libraries(tears_cli_dependencies INTERFACE PkgConfig::JANSSON)
+
+# The benchmarks compare L1 with liburcu's own hash table.
+if(TEARS_BENCH)
+    pkg_check_modules(URCU_CDS REQUIRED IMPORTED_TARGET liburcu-cds)
+endif()

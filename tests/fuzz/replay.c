@@ -16,7 +16,8 @@ enum { INPUT_BYTES_MAX = 1 << 20 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Every input gets a heap block of exactly its size, so that AddressSanitizer sees a read past the end. */
+/* Every input gets a heap block of exactly its size, so that AddressSanitizer sees a read past the
+ * end. */
 static int replay_file(const char *path)
 {
     static uint8_t buffer[INPUT_BYTES_MAX];

@@ -16,8 +16,8 @@ static int use(tears_client *client, tears_session *session)
         {TEARS_STR("name"), tears_text(TEARS_STR("Ada"))},
     };
     struct tears_value name;
-    if (tears_execute(session, TEARS_STR("CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT)"), NULL, 0,
-                      NULL) != TEARS_OK ||
+    if (tears_execute(session, TEARS_STR("CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT)"),
+                      NULL, 0, NULL) != TEARS_OK ||
         tears_collection_find(client, TEARS_STR("users"), &users) != TEARS_OK ||
         tears_insert(session, users, fields, 2, NULL) != TEARS_OK ||
         tears_get(session, users, &key, 1, &ada) != TEARS_OK ||

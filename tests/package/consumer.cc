@@ -1,5 +1,6 @@
 /*
- * consumer.cc -- the same stranger, writing C++: the headers, their initialisers and their inline functions.
+ * consumer.cc -- the same stranger, writing C++: the headers, their initialisers and their inline
+ * functions.
  *
  * Fails: exit status 1 with the message of the failure.
  */
@@ -27,8 +28,8 @@ bool use(tears_client *client, tears_session *session)
     tears_page page;
     tears_value name;
     options.row_max = 10;
-    if (tears_execute(session, TEARS_STR("CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT)"), nullptr, 0,
-                      nullptr) != TEARS_OK ||
+    if (tears_execute(session, TEARS_STR("CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT)"),
+                      nullptr, 0, nullptr) != TEARS_OK ||
         tears_collection_find(client, TEARS_STR("users"), &users) != TEARS_OK ||
         tears_insert(session, users, fields, 2, nullptr) != TEARS_OK ||
         tears_get(session, users, &key, 1, &ada) != TEARS_OK ||

@@ -1,5 +1,6 @@
 /*
- * load.c -- loads the shared library, asks for its version, and unloads it: no constructor may start anything.
+ * load.c -- loads the shared library, asks for its version, and unloads it: no constructor may
+ * start anything.
  *
  * Fails: exit status 1 with the message of the loader.
  */

@@ -38,8 +38,13 @@ printf '/** Does.  @since 0.1 */\nTEARS_API int\ntears_one(void);\nTEARS_API int
 # shellcheck disable=SC2016  # backquotes are meant
 printf '[here](t.md) [web](https://example.org/x)\n```\n[not](a link)\n```\n' > "$root/docs/t.md"
 
+printf '| `base/a.h` | one | all |\n' > "$root/src/LOCKS.md"
+source_file src/base/a.h 'struct a {
+    struct t3_mutex mutex;
+};'
+
 # The tree as it is passes everything.
-for check in check_layers check_style check_banned check_links "public_symbols --since"; do
+for check in check_layers check_style check_banned check_locks check_links "public_symbols --since"; do
     # shellcheck disable=SC2086  # the second word is an argument
     set -- $check
     script=$1
@@ -75,6 +80,11 @@ source_file src/tier/b.c 'void f(void) { a = malloc(3); }'
 expect 'malloc() is banned' "$tools/check_banned.sh" "$root"
 source_file src/tier/b.c '/* malloc(1) */ void f(void) { x->free(a); y("free(b)"); }'
 "$tools/check_banned.sh" "$root" || { echo "check_banned reads comments, members or text"; failures=$((failures + 1)); }
+
+source_file src/tier/b.c 'struct b {
+    struct t3_mutex mutex;
+};'
+expect 'does not list tier/b.c' "$tools/check_locks.sh" "$root"
 
 printf '/** Does. */\nTEARS_API int tears_one(void);\n' > "$root/include/tears/t.h"
 expect 'tears_one has no @since' "$tools/public_symbols.sh" --since "$root"
