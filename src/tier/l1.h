@@ -70,7 +70,8 @@ struct t3_l1_ops {
      * under way die), then replaces what is there unless that has a higher version; in a table without
      * a version column it is kept only if its ticket was current before the move, else the key is dropped.
      * The check and the store are one step under the lock that drop takes.
-     * TEARS_OK (also when discarded), TEARS_NO_MEMORY, TEARS_LIMIT (larger than the tier): the key is then dropped.
+     * TEARS_OK (also when discarded), TEARS_LIMIT (larger than the tier): the key is then dropped; TEARS_NO_MEMORY:
+     * a fill leaves what is there, an own write drops it, for it is history.
      */
     tears_status (*put)(struct t3_l1 *l1, uint32_t space, const struct t3_l1_put *put);
 
