@@ -103,14 +103,11 @@ void tears_uuid_text(const uint8_t uuid[16], char text_out[37])
     *p = '\0';
 }
 
-static int digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
+/* The value of a hexadecimal digit plus one; 0 for every other character. */
+static const uint8_t digit_plus_one[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16};
 
 tears_status tears_uuid_parse(struct tears_str text, uint8_t uuid_out[16])
 {
@@ -118,16 +115,16 @@ tears_status tears_uuid_parse(struct tears_str text, uint8_t uuid_out[16])
         text = tears_str_n(text.ptr + 1, text.len - 2);
     if (text.len != 32 && text.len != 36)
         return TEARS_INVALID;
+    const unsigned char *at = (const unsigned char *)text.ptr;
     uint8_t uuid[16];
-    size_t at = 0;
     for (int i = 0; i < 16; i++) {
-        if (text.len == 36 && (i == 4 || i == 6 || i == 8 || i == 10) && text.ptr[at++] != '-')
+        if (text.len == 36 && (i == 4 || i == 6 || i == 8 || i == 10) && *at++ != '-')
             return TEARS_INVALID;
-        const int high = digit(text.ptr[at]);
-        const int low = digit(text.ptr[at + 1]);
-        if (high < 0 || low < 0)
+        const unsigned high = digit_plus_one[at[0]];
+        const unsigned low = digit_plus_one[at[1]];
+        if (high == 0 || low == 0)
             return TEARS_INVALID;
-        uuid[i] = (uint8_t)(high << 4 | low);
+        uuid[i] = (uint8_t)((high - 1) << 4 | (low - 1));
         at += 2;
     }
     memcpy(uuid_out, uuid, sizeof uuid);

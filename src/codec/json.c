@@ -24,8 +24,7 @@ static tears_status malformed(struct t3_json_reader *reader, size_t at)
     return TEARS_INVALID;
 }
 
-/* The next character that is not blank, or -1 at the end; it is not consumed. */
-static int peek(struct t3_json_reader *reader)
+static int skip_blanks(struct t3_json_reader *reader)
 {
     const char *text = reader->text.ptr;
     size_t at = reader->at;
@@ -35,6 +34,14 @@ static int peek(struct t3_json_reader *reader)
         at++;
     reader->at = at;
     return at < len ? (unsigned char)text[at] : -1;
+}
+
+/* The next character that is not blank, or -1 at the end; it is not consumed. */
+static inline int peek(struct t3_json_reader *reader)
+{
+    if (reader->at < reader->text.len && (unsigned char)reader->text.ptr[reader->at] > ' ')
+        return (unsigned char)reader->text.ptr[reader->at];
+    return skip_blanks(reader);
 }
 
 static tears_status expect(struct t3_json_reader *reader, char c)

@@ -163,27 +163,31 @@ static bool convert_exactly(const struct decimal *decimal, double *out)
 }
 
 #if LDBL_MANT_DIG == 64 && defined(__x86_64__)
+static const long double long_powers[LONG_EXACT_POWER_MAX + 1] = {
+    1e0L,  1e1L,  1e2L,  1e3L,  1e4L,  1e5L,  1e6L,  1e7L,  1e8L,  1e9L,
+    1e10L, 1e11L, 1e12L, 1e13L, 1e14L, 1e15L, 1e16L, 1e17L, 1e18L, 1e19L,
+    1e20L, 1e21L, 1e22L, 1e23L, 1e24L, 1e25L, 1e26L, 1e27L};
+
 /*
- * The same with 64 bits of mantissa, which hold every 17-digit decimal.  The quotient is off by at
+ * The same with 64 bits of mantissa, which hold every 17-digit decimal.  The result is off by at
  * most half a unit of its last bit, so rounding it to 53 bits is right unless the 11 bits to be
  * dropped are next to a tie.
  */
 static bool convert_with_long_double(const struct decimal *decimal, double *out)
 {
-    static const long double long_powers[LONG_EXACT_POWER_MAX + 1] = {
-        1e0L,  1e1L,  1e2L,  1e3L,  1e4L,  1e5L,  1e6L,  1e7L,  1e8L,  1e9L,
-        1e10L, 1e11L, 1e12L, 1e13L, 1e14L, 1e15L, 1e16L, 1e17L, 1e18L, 1e19L,
-        1e20L, 1e21L, 1e22L, 1e23L, 1e24L, 1e25L, 1e26L, 1e27L};
-    if (decimal->mantissa_digits != decimal->digit_count ||
-        decimal->exponent < -LONG_EXACT_POWER_MAX || decimal->exponent > 0)
+    const int64_t exponent = decimal->exponent;
+    if (decimal->mantissa_digits != decimal->digit_count || exponent < -LONG_EXACT_POWER_MAX ||
+        exponent > LONG_EXACT_POWER_MAX)
         return false;
-    const long double quotient = (long double)decimal->mantissa / long_powers[-decimal->exponent];
+    const long double mantissa = (long double)decimal->mantissa;
+    const long double result =
+        exponent < 0 ? mantissa / long_powers[-exponent] : mantissa * long_powers[exponent];
     uint64_t bits;
-    memcpy(&bits, &quotient, sizeof bits); /* the first 8 bytes are the mantissa */
+    memcpy(&bits, &result, sizeof bits); /* the first 8 bytes are the mantissa */
     const uint64_t dropped = bits & 0x7ff;
     if (dropped >= 0x3ff && dropped <= 0x401)
         return false;
-    *out = (double)quotient; /* between 1e-27 and 1e19: always normal */
+    *out = (double)result; /* between 1e-27 and 1e46: always normal */
     return true;
 }
 #else
@@ -351,12 +355,70 @@ static bool step_up(struct shortest *shortest, int precision)
     return true;
 }
 
+#if LDBL_MANT_DIG == 64 && defined(__x86_64__)
+/* The 17 digits before the point and what is behind them, off by less than 0.01. */
+static bool scale_to_17_digits(double number, int *places_out, uint64_t *whole_out,
+                               long double *rest_out)
+{
+    int places = 16 - (int)floor(log10(number));
+    for (int attempt = 0; attempt < 2; attempt++) { /* the logarithm may be off by one */
+        if (places > LONG_EXACT_POWER_MAX || places < -LONG_EXACT_POWER_MAX)
+            return false;
+        const long double scaled = places < 0 ? (long double)number / long_powers[-places]
+                                              : (long double)number * long_powers[places];
+        if (scaled < 1e16L) {
+            places++;
+        } else if (scaled >= 1e17L) {
+            places--;
+        } else {
+            *places_out = places;
+            *whole_out = (uint64_t)scaled;
+            *rest_out = scaled - (long double)*whole_out;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Rounds those digits to 15, 16, 17 of them until they read back; gives up near ties. */
+static bool shorten_with_long_double(double number, struct shortest *shortest)
+{
+    int places;
+    uint64_t whole;
+    long double rest;
+    if (!scale_to_17_digits(number, &places, &whole, &rest))
+        return false;
+    uint64_t unit = 100;
+    for (int zeros = 2; zeros >= 0; zeros--, unit /= 10) {
+        const long double dropped = (long double)(whole % unit) + rest;
+        const long double half = (long double)unit / 2;
+        if (fabsl(dropped - half) < 0.02L)
+            return false;
+        char digits[T3_INT_TEXT_MAX];
+        const size_t count =
+            t3_int_text((int64_t)(whole / unit) + (dropped > half ? 1 : 0), digits);
+        set_digits(shortest, digits, count, (int)count - 1 + zeros - places);
+        if (zeros == 0 || reads_back(shortest, number))
+            return true;
+    }
+    return false;
+}
+#else
+static bool shorten_with_long_double(double number, struct shortest *shortest)
+{
+    (void)number;
+    (void)shortest;
+    return false;
+}
+#endif
+
 static void shorten(double number, struct shortest *shortest)
 {
-    if (shorten_exactly(number, shortest))
-        return;
     int ignored;
     const bool power_of_two = frexp(number, &ignored) == 0.5;
+    if (shorten_exactly(number, shortest) ||
+        (!power_of_two && number >= DBL_MIN && shorten_with_long_double(number, shortest)))
+        return;
     for (int precision = number < DBL_MIN ? 1 : 15; precision < 17; precision++) {
         round_to(number, precision, shortest);
         if (reads_back(shortest, number))
