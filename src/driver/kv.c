@@ -277,6 +277,7 @@ static void clear_results(struct t3_kv_request *request)
     request->decoded = NULL;
     request->is_pending = false;
     request->is_unread = false;
+    request->is_delivered = false;
     request->bucket_missing = false;
 }
 
@@ -310,8 +311,10 @@ static tears_status run_once(struct t3_kv *kv, const struct t3_kv_call *call,
 
 static void deliver(const struct t3_kv_call *call, struct t3_kv_request *request)
 {
-    if (call->answered != NULL && request->outcome != T3_KV_FAILED)
-        call->answered(call->owner, request);
+    if (call->answered == NULL || request->outcome == T3_KV_FAILED || request->is_delivered)
+        return;
+    request->is_delivered = true;
+    call->answered(call->owner, request);
 }
 
 /* Whether it makes sense to run the request again: it surely has not happened, or does not matter
@@ -334,10 +337,8 @@ static size_t settle(struct t3_kv *kv, const struct t3_kv_call *call,
     bool bucket_missing = false;
     for (size_t i = 0; i < count; i++) {
         struct t3_kv_request *request = requests[i];
-        const bool was_delivered = !request->is_unread && request->reply != NULL;
         t3_kv_message_read(kv, request);
-        if (!was_delivered)
-            deliver(call, request);
+        deliver(call, request);
         if (is_worth_another_run(call, request)) {
             bucket_missing = bucket_missing || request->bucket_missing;
             requests[again++] = request;

@@ -87,6 +87,7 @@ struct t3_kv_request {
     char *decoded;
     bool is_pending;
     bool is_unread;
+    bool is_delivered;
     bool is_direct;
     bool bucket_missing;
 };

@@ -105,8 +105,10 @@ static void take_reply(struct kv_exchange *exchange, struct t3_kv_request *reque
     if (exchange->answered == NULL)
         return; /* its owner, on another thread, reads it */
     t3_kv_message_read(exchange->kv, request);
-    if (request->outcome != T3_KV_FAILED)
-        exchange->answered(exchange->owner, request);
+    if (request->outcome == T3_KV_FAILED)
+        return;
+    request->is_delivered = true;
+    exchange->answered(exchange->owner, request);
 }
 
 static void take_no_responder(struct kv_exchange *exchange)

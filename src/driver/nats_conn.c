@@ -314,6 +314,17 @@ tears_status t3_nats_round_trip(struct t3_nats *nats, uint64_t wait_ms, uint64_t
     return TEARS_OK;
 }
 
+tears_status t3_nats_ask_info(struct t3_nats *nats, struct t3_deadline deadline,
+                              struct t3_nats_info *info_out)
+{
+    char url[512];
+    struct t3_nats_address address;
+    if (natsConnection_GetConnectedUrl(nats->connection, url, sizeof url) != NATS_OK ||
+        !t3_nats_url_address(tears_str_c(url), &address))
+        return TEARS_UNAVAILABLE;
+    return t3_nats_info_ask(address.host, address.port, deadline, info_out);
+}
+
 /* -- the end of a subscription ------------------------------------------------------------- */
 
 static void on_subscription_complete(void *closure)

@@ -5,6 +5,7 @@
 #define T3_DRIVER_NATS_CONN_H
 
 #include "base/clock.h"
+#include "driver/nats_info.h"
 #include "observe/log.h"
 
 struct t3_nats;
@@ -42,5 +43,11 @@ size_t t3_nats_payload_max(const struct t3_nats *nats);
 
 /* One round trip.  TEARS_OK, TEARS_UNAVAILABLE, TEARS_TIMEOUT. */
 tears_status t3_nats_round_trip(struct t3_nats *nats, uint64_t wait_ms, uint64_t *us_out);
+
+/*
+ * What the connected server says of itself.  TEARS_OK, TEARS_UNAVAILABLE, TEARS_TIMEOUT.
+ */
+tears_status t3_nats_ask_info(struct t3_nats *nats, struct t3_deadline deadline,
+                              struct t3_nats_info *info_out);
 
 #endif

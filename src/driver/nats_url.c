@@ -144,3 +144,28 @@ tears_status t3_nats_urls_put_redacted(struct tears_str text, struct t3_buf *out
     } while (text.len > 0);
     return TEARS_OK;
 }
+
+bool t3_nats_url_address(struct tears_str url, struct t3_nats_address *address_out)
+{
+    struct tears_str host = split(trim(url)).host;
+    struct tears_str port = TEARS_STR("4222");
+    const char *bracket = host.len > 0 ? memrchr(host.ptr, ']', host.len) : NULL;
+    const size_t after = bracket != NULL ? (size_t)(bracket - host.ptr) + 1 : 0;
+    const char *colon = host.len > after ? memrchr(host.ptr + after, ':', host.len - after) : NULL;
+    if (colon != NULL) {
+        port = t3_str_from(host, (size_t)(colon - host.ptr) + 1);
+        host.len = (size_t)(colon - host.ptr);
+    }
+    if (bracket != NULL) { /* the resolver wants an IPv6 address without them */
+        host.len = (size_t)(bracket - host.ptr);
+        host = t3_str_from(host, 1);
+    }
+    if (host.len == 0 || host.len >= sizeof address_out->host ||
+        port.len >= sizeof address_out->port)
+        return false;
+    memcpy(address_out->host, host.ptr, host.len);
+    address_out->host[host.len] = '\0';
+    memcpy(address_out->port, port.ptr, port.len);
+    address_out->port[port.len] = '\0';
+    return true;
+}

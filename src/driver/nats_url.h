@@ -25,4 +25,12 @@ tears_status t3_nats_urls_parse(struct tears_str text, struct t3_arena *arena,
 /* Appends the list with user names, passwords and tokens replaced by "***". */
 tears_status t3_nats_urls_put_redacted(struct tears_str text, struct t3_buf *out);
 
+struct t3_nats_address {
+    char host[256];
+    char port[8];
+};
+
+/* Host and port of one URL; false when they are too long. */
+bool t3_nats_url_address(struct tears_str url, struct t3_nats_address *address_out);
+
 #endif
