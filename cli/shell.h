@@ -1,0 +1,84 @@
+/*
+ * shell.h -- the parts of `tears shell`: lines come in, verbs answer, answers are printed.
+ */
+#ifndef CLI_SHELL_H
+#define CLI_SHELL_H
+
+#include "memory.h"
+#include "rows.h"
+#include "words.h"
+
+/* What a verb answers; printed as one JSON line, or for people. */
+enum cli_shape {
+    CLI_SHAPE_PLAIN, /* done, nothing to show */
+    CLI_SHAPE_ROW,
+    CLI_SHAPE_ROWS,
+    CLI_SHAPE_VALUE,
+    CLI_SHAPE_FOUND,
+    CLI_SHAPE_STATS,
+    CLI_SHAPE_TEXT
+};
+
+/* Rows and values belong to the shell's session. */
+struct cli_answer {
+    tears_status status;
+    struct cli_text error;
+    enum cli_shape shape;
+    tears_entity *row; /* of a conflict: the winning row, or NULL */
+    tears_entity **rows;
+    size_t row_count;
+    struct tears_value value;
+    size_t found;
+    struct cli_text text;
+    bool tiered; /* a tier was asked */
+    uint32_t tier;
+    uint32_t degraded; /* TEARS_DEGRADED_* bits */
+    double seconds;    /* of the library's calls */
+};
+
+struct cli_shell {
+    struct cli_context context;
+    struct cli_memory memory;
+    struct cli_words words;
+    uint64_t memory_at_begin; /* the newest copy when the transaction began */
+    bool in_transaction;
+    bool ended;
+    bool human;
+};
+
+struct cli_verb {
+    const char *name;
+    const char *synopsis;
+    const char *help;
+    size_t word_min; /* after the verb */
+    size_t word_max;
+    void (*run)(struct cli_shell *shell, const struct tears_str *words, size_t count,
+                struct cli_answer *answer);
+};
+
+/* All verbs, ended by a NULL name. */
+extern const struct cli_verb cli_verbs[];
+
+/* Runs one line.  The answer is ended by cli_answer_done. */
+void cli_shell_run(struct cli_shell *shell, struct tears_str line, struct cli_answer *answer_out);
+void cli_answer_done(struct cli_answer *answer);
+
+/* Prints the answer.  CLI_EXIT_BROKEN when standard output is gone. */
+int cli_answer_print(struct cli_shell *shell, const struct cli_answer *answer);
+
+/* ---- lines from a terminal or a pipe (shell_line.c) ---- */
+
+struct cli_lines {
+    bool human;
+    char *line;
+    size_t capacity;
+    char *history_path;
+};
+
+void cli_lines_init(struct cli_lines *lines, bool human);
+
+/* The next line without its newline, borrowed until the next call; false at the end. */
+bool cli_lines_next(struct cli_lines *lines, const char *prompt, struct tears_str *line_out);
+void cli_lines_done(struct cli_lines *lines);
+
+#endif

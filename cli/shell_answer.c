@@ -1,0 +1,244 @@
+/*
+ * shell_answer.c -- prints the answers of the shell, for programs or for people.
+ *
+ * Owns:     the form of an answer: one JSON object on one line, flushed.
+ * Must not know: verbs.
+ * Threads:  the main thread.
+ * Fails:    6 when standard output is gone.
+ * Begin at: cli_answer_print().
+ */
+#include "shell.h"
+
+/* ---- parts ---- */
+
+static void put_row(const tears_entity *row, struct cli_text *line)
+{
+    struct tears_str json = {NULL, 0};
+    if (row != NULL && tears_entity_json(row, &json) == TEARS_OK)
+        cli_text_put(line, json);
+    else
+        cli_text_put_c(
+            line, "null"); /* no such row; without memory, rather an honest null than no line */
+}
+
+static void put_degraded(uint32_t degraded, struct cli_text *line)
+{
+    static const struct {
+        uint32_t bit;
+        const char *name;
+    } names[] = {
+        {TEARS_DEGRADED_L1, "l1"},
+        {TEARS_DEGRADED_L2_READ, "l2_read"},
+        {TEARS_DEGRADED_L2_WRITE, "l2_write"},
+        {TEARS_DEGRADED_NOTICE, "notice"},
+        {TEARS_DEGRADED_L3_READ, "l3_read"},
+    };
+    const char *comma = "";
+
+    cli_text_put_c(line, ",\"degraded\":[");
+    for (size_t i = 0; i < CLI_COUNT(names); i++) {
+        if ((degraded & names[i].bit) == 0)
+            continue;
+        cli_text_printf(line, "%s\"%s\"", comma, names[i].name);
+        comma = ",";
+    }
+    cli_text_put_char(line, ']');
+}
+
+static void put_stats(tears_client *client, const char *separator, struct cli_text *line)
+{
+    struct tears_client_stats stats = {.size = sizeof stats};
+    tears_client_stats(client, &stats);
+    const struct {
+        const char *name;
+        uint64_t value;
+    } counters[] = {
+        {"l1_hits", stats.l1_hits},
+        {"l1_misses", stats.l1_misses},
+        {"l1_negative_hits", stats.l1_negative_hits},
+        {"l1_rows", stats.l1_rows},
+        {"l1_bytes", stats.l1_bytes},
+        {"l1_bytes_max", stats.l1_bytes_max},
+        {"l1_evictions", stats.l1_evictions},
+        {"l1_payload_bytes", stats.l1_payload_bytes},
+        {"l1_stale_fills", stats.l1_stale_fills},
+        {"l2_hits", stats.l2_hits},
+        {"l2_misses", stats.l2_misses},
+        {"l2_errors", stats.l2_errors},
+        {"l2_damaged", stats.l2_damaged},
+        {"l2_puts", stats.l2_puts},
+        {"l2_put_conflicts", stats.l2_put_conflicts},
+        {"l2_fills", stats.l2_fills},
+        {"l2_fills_lost", stats.l2_fills_lost},
+        {"l2_connected", stats.l2_connected},
+        {"l3_reads", stats.l3_reads},
+        {"l3_rows_read", stats.l3_rows_read},
+        {"l3_writes", stats.l3_writes},
+        {"l3_conflicts", stats.l3_conflicts},
+        {"flights_joined", stats.flights_joined},
+        {"notices_sent", stats.notices_sent},
+        {"notices_received", stats.notices_received},
+        {"notices_own", stats.notices_own},
+        {"notices_ignored", stats.notices_ignored},
+        {"notices_rejected", stats.notices_rejected},
+        {"degraded_writes", stats.degraded_writes},
+    };
+    for (size_t i = 0; i < CLI_COUNT(counters); i++)
+        cli_text_printf(line, "%s\"%s\":%llu", i > 0 ? separator : "", counters[i].name,
+                        (unsigned long long)counters[i].value);
+}
+
+/* ---- for programs ---- */
+
+static void put_version(const tears_entity *row, struct cli_text *line)
+{
+    if (row != NULL)
+        cli_text_printf(line, ",\"version\":\"%lld\"", (long long)tears_entity_version(row));
+}
+
+static void put_shape(struct cli_shell *shell, const struct cli_answer *answer,
+                      struct cli_text *line)
+{
+    struct tears_str json = TEARS_STR("null");
+
+    switch (answer->shape) {
+    case CLI_SHAPE_PLAIN:
+        break;
+    case CLI_SHAPE_ROW:
+        cli_text_put_c(line, ",\"row\":");
+        put_row(answer->row, line);
+        break;
+    case CLI_SHAPE_ROWS:
+        cli_text_put_c(line, ",\"rows\":[");
+        for (size_t i = 0; i < answer->row_count; i++) {
+            cli_text_put_c(line, i > 0 ? "," : "");
+            put_row(answer->rows[i], line);
+        }
+        cli_text_put_char(line, ']');
+        break;
+    case CLI_SHAPE_VALUE:
+        cli_text_put_c(line, ",\"value\":");
+        if (tears_value_json(shell->context.session, &answer->value, &json) != TEARS_OK)
+            json = TEARS_STR("null");
+        cli_text_put(line, json);
+        break;
+    case CLI_SHAPE_FOUND:
+        cli_text_printf(line, ",\"found\":%zu", answer->found);
+        break;
+    case CLI_SHAPE_STATS:
+        cli_text_put_c(line, ",\"stats\":{");
+        put_stats(shell->context.client, ",", line);
+        cli_text_put_char(line, '}');
+        break;
+    case CLI_SHAPE_TEXT:
+        cli_text_put_c(line, ",\"text\":");
+        cli_text_put_json(line, cli_text_str(&answer->text));
+        break;
+    }
+}
+
+static void put_failure(const struct cli_answer *answer, struct cli_text *line)
+{
+    cli_text_printf(
+        line, "{\"ok\":false,\"status\":\"%s\",\"error\":", tears_status_name(answer->status));
+    cli_text_put_json(line, cli_text_str(&answer->error));
+    if (answer->status == TEARS_CONFLICT && answer->row != NULL) { /* the row that won */
+        cli_text_put_c(line, ",\"row\":");
+        put_row(answer->row, line);
+        put_version(answer->row, line);
+    }
+    cli_text_put_char(line, '}');
+}
+
+static int print_json(struct cli_shell *shell, const struct cli_answer *answer)
+{
+    CLI_AUTO(cli_text_done) struct cli_text line = {0};
+
+    if (answer->status != TEARS_OK) {
+        put_failure(answer, &line);
+        return cli_print_line(shell->context.args, cli_text_str(&line));
+    }
+    cli_text_put_c(&line, "{\"ok\":true");
+    put_shape(shell, answer, &line);
+    cli_text_printf(&line, ",\"tier\":\"%s\"", cli_tier_name(answer->tier));
+    if (answer->shape == CLI_SHAPE_ROW)
+        put_version(answer->row, &line);
+    put_degraded(answer->degraded, &line);
+    cli_text_printf(&line, ",\"us\":%.1f}", answer->seconds * 1e6);
+    return cli_print_line(shell->context.args, cli_text_str(&line));
+}
+
+/* ---- for people ---- */
+
+static int print_rows(struct cli_shell *shell, const struct cli_answer *answer)
+{
+    size_t found = 0;
+    tears_entity **rows = answer->rows;
+
+    for (size_t i = 0; i < answer->row_count; i++) {
+        if (rows[i] != NULL)
+            rows[found++] = rows[i];
+    }
+    if (found == 0)
+        return CLI_EXIT_OK;
+    return cli_rows_print(&shell->context,
+                          tears_collection_schema(tears_entity_collection(rows[0])), rows, found);
+}
+
+static int print_shape(struct cli_shell *shell, const struct cli_answer *answer)
+{
+    CLI_AUTO(cli_text_done) struct cli_text line = {0};
+
+    switch (answer->shape) {
+    case CLI_SHAPE_PLAIN:
+        return CLI_EXIT_OK;
+    case CLI_SHAPE_ROW:
+        return cli_row_print(&shell->context, answer->row);
+    case CLI_SHAPE_ROWS:
+        return print_rows(shell, answer);
+    case CLI_SHAPE_VALUE:
+        if (answer->value.kind == TEARS_KIND_NULL ||
+            cli_value_text(shell->context.session, &answer->value, &line) != TEARS_OK)
+            cli_text_put_char(&line, '-');
+        break;
+    case CLI_SHAPE_FOUND:
+        cli_text_printf(&line, "%zu found", answer->found);
+        break;
+    case CLI_SHAPE_STATS:
+        put_stats(shell->context.client, "\n", &line);
+        break;
+    case CLI_SHAPE_TEXT:
+        cli_text_put(&line, cli_text_str(&answer->text));
+        break;
+    }
+    return cli_print_line(shell->context.args, cli_text_str(&line));
+}
+
+static int print_human(struct cli_shell *shell, const struct cli_answer *answer)
+{
+    CLI_AUTO(cli_text_done) struct cli_text footer = {0};
+
+    if (answer->status != TEARS_OK) {
+        (void)cli_fail(shell->context.args, 0, tears_status_name(answer->status), "%s",
+                       answer->error.ptr);
+        return CLI_EXIT_OK;
+    }
+    if (answer->tiered)
+        cli_note_degraded(answer->degraded);
+    CLI_TRY(print_shape(shell, answer));
+    if (!answer->tiered)
+        return CLI_EXIT_OK;
+    cli_text_put_c(&footer, "-- ");
+    if (answer->tier != TEARS_TIER_NONE)
+        cli_text_printf(&footer, "%s, ", cli_tier_name(answer->tier));
+    cli_text_put_duration(&footer, answer->seconds);
+    return cli_print_line(shell->context.args, cli_text_str(&footer));
+}
+
+int cli_answer_print(struct cli_shell *shell, const struct cli_answer *answer)
+{
+    const int result = shell->human ? print_human(shell, answer) : print_json(shell, answer);
+    if (result == CLI_EXIT_OK && fflush(stdout) != 0)
+        return CLI_EXIT_BROKEN;
+    return result;
+}
