@@ -11,7 +11,7 @@
 #include "core/coherence.h"
 
 #include "codec/notice.h"
-#include "codec/notice_action.h"
+#include "schema/notice_action.h"
 #include "core/repair.h"
 
 static void drop_row(struct tears_collection *collection, const struct t3_key *key)
@@ -86,12 +86,23 @@ static void on_notice(void *owner, struct tears_str payload)
         return;
     }
     struct tears_collection *collection = t3_collection_lookup(client, notice.table);
-    switch (t3_notice_action(&notice, tears_str_c(client->origin), collection != NULL,
-                             collection != NULL ? collection->schema->key_count : 0)) {
+    const struct t3_notice_receiver self = {
+        .origin = tears_str_c(client->origin),
+        .table_known = collection != NULL,
+        .has_l1 = true, /* without L1 the tickets have to move all the same */
+        .key_count = collection != NULL ? collection->schema->key_count : 0,
+    };
+    switch (t3_notice_decide(&notice, &self)) {
     case T3_NOTICE_OWN:
         t3_count(&client->counters.notices_own, 1);
         break;
-    case T3_NOTICE_IGNORE:
+    case T3_NOTICE_ARITY:
+        t3_log(&client->log, TEARS_LOG_WARN, "notice",
+               "an invalidation of table '" T3_STR_FMT "' has %zu key values; it is ignored",
+               T3_STR_ARG(notice.table), notice.id_count);
+        t3_count(&client->counters.notices_ignored, 1);
+        break;
+    case T3_NOTICE_FOREIGN:
         t3_count(&client->counters.notices_ignored, 1);
         break;
     case T3_NOTICE_EVICT:

@@ -121,8 +121,8 @@ tears_status tears_query_l1(tears_session *session, struct tears_str sql,
         return t3_fail(&session->error, TEARS_UNSUPPORTED, "l1",
                        "SQL over cached rows needs an L1 of kind 'sqlite'");
     struct t3_result result = {0};
-    T3_TRY(t3_l1_sqlite_query(client->l1, sql, params, param_count, &session->arena, &result,
-                              &session->error));
+    const struct t3_adhoc adhoc = {.sql = sql, .params = params, .param_count = param_count};
+    T3_TRY(t3_l1_sqlite_query(client->l1, &adhoc, &session->arena, &result, &session->error));
     return cursor_new(session, &result, cursor_out);
 }
 
