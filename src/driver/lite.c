@@ -84,7 +84,8 @@ static int on_commit(void *context, sqlite3 *handle, const char *database, int p
     (void)database;
     struct t3_lite *lite = context;
     t3_lock(&lite->mutex);
-    /* A commit appends: when there are no more pages than have been copied, SQLite has started the WAL anew. */
+    /* A commit appends: when there are no more pages than have been copied, SQLite has started the
+     * WAL anew. */
     if ((uint32_t)pages <= lite->wal_copied)
         lite->wal_copied = 0;
     lite->wal_pages = (uint32_t)pages;

@@ -290,7 +290,8 @@ static bool kind_takes_numbers_as_text(uint8_t kind)
 }
 
 static tears_status read_integer(struct t3_lite_stmt *stmt, int column, uint8_t kind,
-                                 struct t3_arena *arena, struct tears_value *value_out)
+                                 enum t3_lite_trust trust, struct t3_arena *arena,
+                                 struct tears_value *value_out)
 {
     const int64_t integer = sqlite3_column_int64(stmt->handle, column);
     if (kind == TEARS_KIND_INT) {
@@ -301,6 +302,8 @@ static tears_status read_integer(struct t3_lite_stmt *stmt, int column, uint8_t 
         *value_out = tears_bool(integer == 1);
     } else if (kind == TEARS_KIND_DOUBLE) {
         *value_out = tears_double((double)integer);
+    } else if (kind == TEARS_KIND_TIMESTAMP && trust == T3_LITE_OURS) {
+        *value_out = tears_timestamp_us(integer); /* a time that has no text form */
     } else {
         return kind_takes_numbers_as_text(kind) ? number_text(stmt, column, kind, arena, value_out)
                                                 : TEARS_CORRUPT;
@@ -321,7 +324,7 @@ tears_status t3_lite_cell(struct t3_lite_stmt *stmt, uint32_t column, uint8_t ki
     case SQLITE_TEXT:
         return read_text(column_bytes(stmt, at), kind, trust, arena, value_out);
     case SQLITE_INTEGER:
-        return read_integer(stmt, at, kind, arena, value_out);
+        return read_integer(stmt, at, kind, trust, arena, value_out);
     case SQLITE_FLOAT:
         if (kind == TEARS_KIND_DOUBLE) {
             *value_out = tears_double(sqlite3_column_double(stmt->handle, at));

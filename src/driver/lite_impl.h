@@ -69,8 +69,8 @@ struct t3_lite {
     pthread_t thread;
     bool has_thread;
     bool stopping;
-    uint32_t wal_pages;    /* in the WAL after the last commit */
-    uint32_t wal_copied;   /* of these, already in the database file */
+    uint32_t wal_pages;  /* in the WAL after the last commit */
+    uint32_t wal_copied; /* of these, already in the database file */
     uint64_t commits;
     uint64_t committed_ms; /* when, by t3_now_us / 1000 */
     bool clock_runs;       /* the thread knows that there is something to copy */
