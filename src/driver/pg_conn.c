@@ -18,11 +18,13 @@
 
 static void take_notice(void *owner, const PGresult *result)
 {
-    const struct t3_pg_conn *conn = owner;
+    struct t3_pg_conn *conn = owner;
     const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
     const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const bool warning = severity != NULL && strcmp(severity, "WARNING") == 0;
+    if (severity != NULL && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0))
+        conn->broken = true; /* the server hangs up while nobody asked it anything */
     t3_log(conn->log, warning ? TEARS_LOG_WARN : TEARS_LOG_INFO, T3_PG_ORIGIN, "%s: %s (%s)",
            severity != NULL ? severity : "NOTICE", text != NULL ? text : "",
            sqlstate != NULL ? sqlstate : "");
@@ -180,12 +182,17 @@ bool t3_pg_conn_is_alive(const struct t3_pg_conn *conn)
 
 bool t3_pg_conn_looks_sound(struct t3_pg_conn *conn)
 {
+    enum { READS_MAX = 8 }; /* an idle server says little: settings that changed, a last word */
     struct pollfd watched = {.fd = PQsocket(conn->pg), .events = POLLIN};
     if (conn->broken || watched.fd < 0)
         return false;
-    if (poll(&watched, 1, 0) <= 0)
-        return true; /* silence is what an idle connection sounds like */
-    return PQconsumeInput(conn->pg) != 0 && PQstatus(conn->pg) == CONNECTION_OK;
+    for (int i = 0; i < READS_MAX && poll(&watched, 1, 0) > 0; i++) {
+        if (PQconsumeInput(conn->pg) == 0)
+            return false;
+        (void)PQisBusy(
+            conn->pg); /* makes libpq read what came; a FATAL notice marks the connection */
+    }
+    return !conn->broken && PQstatus(conn->pg) == CONNECTION_OK;
 }
 
 tears_status t3_pg_conn_ping(struct t3_pg_conn *conn, struct t3_pg_call *call)

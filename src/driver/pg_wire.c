@@ -195,11 +195,12 @@ tears_status t3_pg_take_result(struct t3_pg_conn *conn, struct t3_pg_call *call,
         }
         if (next == NULL)
             break;
-        if (first == NULL)
+        if (first == NULL || (is_error(next) && !is_error(first))) {
+            PQclear(first); /* it succeeded, but its commit did not: a deferred constraint */
             first = next;
-        else
-            PQclear(
-                next); /* after an error response, the loss of the connection is told once more */
+        } else {
+            PQclear(next); /* after an error, the loss of the connection is told once more */
+        }
         const ExecStatusType kind = PQresultStatus(first);
         if (kind == PGRES_COPY_IN || kind == PGRES_COPY_OUT || kind == PGRES_COPY_BOTH)
             break;

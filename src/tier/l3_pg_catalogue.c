@@ -304,10 +304,10 @@ static struct tears_str action_of(struct tears_str code)
         return TEARS_STR("SET NULL");
     case 'r':
         return TEARS_STR("RESTRICT");
-    case 'd':
-        return TEARS_STR("SET DEFAULT");
-    default:
+    case 'a':
         return TEARS_STR("NO ACTION");
+    default: /* SET DEFAULT, for which declarations have no word; nothing here depends on it */
+        return TEARS_STR("");
     }
 }
 
