@@ -11,9 +11,8 @@
 
 #include <cmocka.h>
 
-void embedded_open(struct embedded *world, const char *l1)
+static void open_file(struct embedded *world, struct tears_client_options *options)
 {
-    struct tears_client_options options = TEARS_CLIENT_OPTIONS_INIT;
     struct tears_error error;
     memset(world, 0, sizeof *world);
     snprintf(world->path, sizeof world->path, "/tmp/tears-test-XXXXXX");
@@ -22,12 +21,26 @@ void embedded_open(struct embedded *world, const char *l1)
     close(fd);
     char url[160];
     snprintf(url, sizeof url, "sqlite:%s", world->path);
-    options.l3_url = tears_str_c(url);
-    options.l2_url = TEARS_STR("none");
-    options.l1 = tears_str_c(l1);
-    if (tears_client_open(&options, &world->client, &error) != TEARS_OK)
+    options->l3_url = tears_str_c(url);
+    if (tears_client_open(options, &world->client, &error) != TEARS_OK)
         fail_msg("open: %s", error.message);
     assert_int_equal(tears_session_new(world->client, NULL, &world->session), TEARS_OK);
+}
+
+void embedded_open(struct embedded *world, const char *l1)
+{
+    struct tears_client_options options = TEARS_CLIENT_OPTIONS_INIT;
+    options.l2_url = TEARS_STR("none");
+    options.l1 = tears_str_c(l1);
+    open_file(world, &options);
+}
+
+void embedded_open_shared(struct embedded *world, const char *l2_url, const char *namespace_name)
+{
+    struct tears_client_options options = TEARS_CLIENT_OPTIONS_INIT;
+    options.l2_url = tears_str_c(l2_url);
+    options.namespace_name = tears_str_c(namespace_name);
+    open_file(world, &options);
 }
 
 void embedded_close(struct embedded *world)

@@ -16,6 +16,9 @@ struct embedded {
  * cannot. */
 void embedded_open(struct embedded *world, const char *l1);
 
+/* The same with an L2, so that other clients can stand for other processes on the same file. */
+void embedded_open_shared(struct embedded *world, const char *l2_url, const char *namespace_name);
+
 /* Ends the client and removes the file. */
 void embedded_close(struct embedded *world);
 
