@@ -21,6 +21,8 @@
 #include "base/fail.h"
 #include "driver/lite_impl.h"
 
+#include <time.h>
+
 enum {
     PAGES_EAGER = 1000, /* 4 MiB: as SQLite's own default */
     PAGES_MAX = 16384,  /* 64 MiB */
@@ -141,12 +143,24 @@ void t3_lite_checkpoint_stop(struct t3_lite *lite)
     t3_lite_conn_free(T3_TAKE(lite->checkpointer));
 }
 
+/* SQLite calls no busy handler while another checkpoint runs, be it of this pool's thread. */
+static int checkpoint_until(struct t3_lite *lite, struct t3_lite_conn *writer)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    for (;;) {
+        const int rc = checkpoint(lite, writer, SQLITE_CHECKPOINT_TRUNCATE);
+        if ((rc & 0xff) != SQLITE_BUSY || t3_deadline_passed(writer->deadline))
+            return rc;
+        nanosleep(&pause, NULL);
+    }
+}
+
 tears_status t3_lite_checkpoint(struct t3_lite *lite, struct t3_deadline deadline,
                                 struct tears_error *error_out)
 {
     struct t3_lite_conn *writer = NULL;
     T3_TRY(t3_lite_take_writer(lite, deadline, &writer, error_out));
-    const int rc = checkpoint(lite, writer, SQLITE_CHECKPOINT_TRUNCATE);
+    const int rc = checkpoint_until(lite, writer);
     const tears_status status =
         rc == SQLITE_OK ? TEARS_OK : t3_lite_fail(writer, rc, TEARS_STR(""), error_out);
     t3_lite_give(writer);

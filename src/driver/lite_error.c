@@ -72,6 +72,31 @@ tears_status t3_lite_status(int code, int system_errno)
     return TEARS_INTERNAL;
 }
 
+static int last_errno(sqlite3_file *file)
+{
+    int found = 0;
+    if (file != NULL && file->pMethods != NULL)
+        (void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &found);
+    return found;
+}
+
+/*
+ * Why the last call failed.  SQLite reads errno when it makes its error, and by then a later system
+ * call may have changed it; the files remember the errno of their own last failure, so after a
+ * failed write they are asked.
+ */
+static int errno_of(sqlite3 *handle, int code)
+{
+    sqlite3_file *files[2] = {NULL, NULL};
+    const int known = sqlite3_system_errno(handle);
+    if (code != SQLITE_IOERR_WRITE || status_of_errno(known, TEARS_OK) != TEARS_OK)
+        return known;
+    (void)sqlite3_file_control(handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &files[0]);
+    (void)sqlite3_file_control(handle, "main", SQLITE_FCNTL_FILE_POINTER, &files[1]);
+    const int journal = last_errno(files[0]);
+    return status_of_errno(journal, TEARS_OK) != TEARS_OK ? journal : last_errno(files[1]);
+}
+
 static const char *cause_of_open_failure(int system_errno)
 {
     switch (system_errno) {
@@ -122,7 +147,7 @@ tears_status t3_lite_fail(struct t3_lite_conn *conn, int code, struct tears_str 
     if ((extended & 0xff) ==
         (code & 0xff)) /* else the failure was noticed without the connection */
         code = extended;
-    const int system_errno = sqlite3_system_errno(conn->handle);
+    const int system_errno = errno_of(conn->handle, code);
     const tears_status status = t3_lite_status(code, system_errno);
     const char *cause = cause_of(conn->handle, code, status);
     if (table.len == 0)
