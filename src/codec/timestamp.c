@@ -98,7 +98,8 @@ size_t t3_timestamp_text(int64_t us, char separator, bool naive, char text[T3_TI
         return word.len;
     }
     const int64_t days = floor_div(us, US_PER_DAY);
-    const int64_t in_day = us - days * US_PER_DAY;
+    const int64_t remainder = us % US_PER_DAY;
+    const int64_t in_day = remainder < 0 ? remainder + US_PER_DAY : remainder;
     const int64_t seconds = in_day / US_PER_SECOND;
     const int64_t fraction = in_day % US_PER_SECOND;
     char *to = put_date(text, date_of_days(days));
@@ -259,6 +260,21 @@ static bool scan_infinity(struct tears_str text, int64_t *us_out)
     return true;
 }
 
+/* days and microseconds as microseconds; false beyond 64 bits, whose ends mean infinity. */
+static bool add_up(int64_t days, int64_t us, int64_t *sum_out)
+{
+    if (days < 0) { /* the first day of all begins before INT64_MIN */
+        days++;
+        us -= US_PER_DAY;
+    }
+    int64_t sum;
+    if (__builtin_mul_overflow(days, US_PER_DAY, &sum) || __builtin_add_overflow(sum, us, &sum) ||
+        sum == INT64_MAX || sum == INT64_MIN)
+        return false;
+    *sum_out = sum;
+    return true;
+}
+
 tears_status t3_timestamp_read(struct tears_str text, int64_t *us_out, bool *naive_out)
 {
     bool naive = false;
@@ -285,8 +301,7 @@ tears_status t3_timestamp_read(struct tears_str text, int64_t *us_out, bool *nai
         date.day > days_in_month(date.year, date.month) || date.year > YEARS_MAX ||
         date.year < -YEARS_MAX)
         return TEARS_INVALID;
-    if (__builtin_mul_overflow(days_of_date(date), US_PER_DAY, &us) ||
-        __builtin_add_overflow(us, time_us - offset_us, &us) || us == INT64_MAX || us == INT64_MIN)
+    if (!add_up(days_of_date(date), time_us - offset_us, &us))
         return TEARS_INVALID;
     *us_out = us;
     if (naive_out != NULL)
