@@ -83,6 +83,14 @@ static tears_status insert_in_order(struct cli_batch *batch, struct range range)
     return rolled_back == TEARS_OK ? status : rolled_back;
 }
 
+/* One row alone: the message of a failure is about the row and not about its place in a batch. */
+static tears_status write_row(struct cli_batch *batch, const struct tears_row_input *row)
+{
+    tears_session *session = batch->context->session;
+    return batch->insert ? tears_insert(session, batch->table, row->fields, row->field_count, NULL)
+                         : tears_upsert(session, batch->table, row->fields, row->field_count, NULL);
+}
+
 static tears_status write_once(struct cli_batch *batch, struct range range)
 {
     tears_session *session = batch->context->session;
@@ -90,7 +98,9 @@ static tears_status write_once(struct cli_batch *batch, struct range range)
 
     for (size_t i = 0; i < range.count; i++)
         batch->outcomes[i] = (struct tears_outcome){.status = TEARS_OK};
-    if (batch->insert && batch->in_order && range.count > 1)
+    if (range.count == 1)
+        return write_row(batch, rows);
+    if (batch->insert && batch->in_order)
         return insert_in_order(batch, range);
     return batch->insert
                ? tears_insert_many(session, batch->table, rows, range.count, batch->outcomes)

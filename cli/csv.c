@@ -11,25 +11,36 @@
 
 #include <stdlib.h>
 
-bool cli_csv_is_whole(struct tears_str text)
+/* The place behind the quote that closes the field opened before `at`; past the end when there is
+ * none. */
+static size_t closing_quote(struct tears_str text, size_t at)
 {
-    bool quoted = false;
-    bool field_start = true;
-
-    for (size_t i = 0; i < text.len; i++) {
-        const char c = text.ptr[i];
-        if (quoted) {
-            quoted = c != '"'; /* a doubled quote closes here and opens again at once */
-            if (!quoted && i + 1 < text.len && text.ptr[i + 1] == '"') {
-                quoted = true;
-                i++;
-            }
+    for (; at < text.len; at++) {
+        if (text.ptr[at] != '"')
             continue;
-        }
-        quoted = field_start && c == '"';
-        field_start = c == ',';
+        if (at + 1 >= text.len || text.ptr[at + 1] != '"')
+            return at + 1;
+        at++; /* doubled: a quote inside the field */
     }
-    return !quoted;
+    return text.len + 1;
+}
+
+enum cli_csv_state cli_csv_state(struct tears_str text)
+{
+    for (size_t at = 0; at < text.len; at++) { /* at a field's start, then behind its comma */
+        const bool quoted = text.ptr[at] == '"';
+        if (quoted)
+            at = closing_quote(text, at + 1);
+        if (at > text.len)
+            return CLI_CSV_OPEN;
+        if (quoted && at < text.len && text.ptr[at] != ',')
+            return CLI_CSV_BAD;
+        for (; at < text.len && text.ptr[at] != ','; at++) {
+            if (text.ptr[at] == '"')
+                return CLI_CSV_BAD;
+        }
+    }
+    return CLI_CSV_WHOLE;
 }
 
 static struct cli_csv_cell *add_cell(struct cli_csv_record *record)

@@ -18,8 +18,14 @@ struct cli_csv_record {
     size_t capacity;
 };
 
-/* Whether the text ends outside quotes, so that the next line is a new record. */
-bool cli_csv_is_whole(struct tears_str text);
+/* What the lines read so far are. */
+enum cli_csv_state {
+    CLI_CSV_WHOLE, /* a record; the next line is another one */
+    CLI_CSV_OPEN,  /* they end inside quotes: the record goes on in the next line */
+    CLI_CSV_BAD    /* no record, whatever follows; cli_csv_split says why */
+};
+
+enum cli_csv_state cli_csv_state(struct tears_str text);
 
 /*
  * Splits one record without its newline.  `text` is changed: doubled quotes are joined in place,

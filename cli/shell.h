@@ -63,6 +63,48 @@ extern const struct cli_verb cli_verbs[];
 void cli_shell_run(struct cli_shell *shell, struct tears_str line, struct cli_answer *answer_out);
 void cli_answer_done(struct cli_answer *answer);
 
+/* What a verb is about.  All zero is empty; what it points to belongs to the shell's session. */
+struct cli_subject {
+    tears_collection *table;
+    struct cli_target target;
+    struct tears_value key[CLI_KEY_COLUMNS_MAX];
+    size_t key_count;
+    struct tears_value *keys; /* of verbs on many rows: row_count keys, one after the other */
+    size_t row_count;
+    struct tears_field *fields;
+    size_t field_count;
+    struct cli_text id; /* names the row in the shell's memory */
+};
+
+void cli_subject_done(struct cli_subject *subject);
+
+/* These give false, and the reason in the answer, when the words do not name such a thing. */
+
+/* The table only. */
+bool cli_subject_table(struct cli_shell *shell, struct tears_str name, struct cli_subject *subject,
+                       struct cli_answer *answer);
+/* words[0] is the table, the words after it are one key. */
+bool cli_subject_row(struct cli_shell *shell, const struct tears_str *words, size_t count,
+                     struct cli_subject *subject, struct cli_answer *answer);
+/* words[0] is the table, the words after it are keys, one after the other. */
+bool cli_subject_keys(struct cli_shell *shell, const struct tears_str *words, size_t count,
+                      struct cli_subject *subject, struct cli_answer *answer);
+/* All words are fields of the subject's table. */
+bool cli_subject_fields(struct cli_shell *shell, const struct tears_str *words, size_t count,
+                        struct cli_subject *subject, struct cli_answer *answer);
+
+/* Makes `id` the name of the row with this key. */
+void cli_subject_name(struct cli_subject *subject, const struct tears_value *key);
+
+void cli_answer_fail(struct cli_answer *answer, tears_status status, const char *message);
+
+/* Says that there is no row with the subject's key. */
+void cli_answer_absent(struct cli_subject *subject, struct cli_answer *answer);
+
+/* Takes over what the session says of a call that began at `started`. */
+void cli_answer_conclude(struct cli_shell *shell, struct cli_answer *answer, tears_status status,
+                         double started);
+
 /* Prints the answer.  CLI_EXIT_BROKEN when standard output is gone. */
 int cli_answer_print(struct cli_shell *shell, const struct cli_answer *answer);
 

@@ -12,191 +12,51 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* ---- answers ---- */
-
-void cli_answer_done(struct cli_answer *answer)
-{
-    cli_text_done(&answer->error);
-    cli_text_done(&answer->text);
-}
-
-static void fail(struct cli_answer *answer, tears_status status, const char *message)
-{
-    answer->status = status;
-    cli_text_clear(&answer->error);
-    cli_text_put_c(&answer->error, message);
-}
-
-/* Takes over what the session says of a call that began at `started`. */
-static void conclude(struct cli_shell *shell, struct cli_answer *answer, tears_status status,
-                     double started)
-{
-    const struct tears_error *error = tears_session_error(shell->context.session);
-
-    answer->seconds = cli_now() - started;
-    answer->tiered = true;
-    answer->tier = tears_session_tier(shell->context.session);
-    answer->degraded = tears_session_degraded(shell->context.session);
-    if (status != TEARS_OK)
-        fail(answer, status,
-             error->message[0] != '\0' ? error->message : tears_status_text(status));
-}
-
-/* ---- table and key ---- */
-
-/* What a verb on one row works with. */
-struct subject {
-    tears_collection *table;
-    struct cli_target target;
-    struct tears_value key[CLI_KEY_COLUMNS_MAX];
-    size_t key_count;
-    struct cli_text id; /* of the row in the shell's memory */
-};
-
-static void subject_done(struct subject *subject)
-{
-    cli_text_done(&subject->id);
-}
-
-static bool find_table(struct cli_shell *shell, struct tears_str name, struct subject *subject,
-                       struct cli_answer *answer)
-{
-    struct tears_error error = {.status = TEARS_OK};
-    tears_status status = tears_collection_find(shell->context.client, name, &subject->table);
-
-    if (status != TEARS_OK) /* once more, for the text of the failure */
-        status = tears_collection_open(shell->context.client, name, NULL, &subject->table, &error);
-    if (status != TEARS_OK) {
-        fail(answer, status, error.message[0] != '\0' ? error.message : tears_status_text(status));
-        return false;
-    }
-    subject->target.session = shell->context.session;
-    subject->target.schema = tears_collection_schema(subject->table);
-    subject->key_count = tears_schema_key_count(subject->target.schema);
-    return true;
-}
-
-static bool take_problem(const struct cli_problem *problem, struct cli_answer *answer)
-{
-    /* A wrong number of values or an unknown column is bad data here: the shell has no usage to
-     * explain. */
-    const bool misuse = problem->status == TEARS_MISUSE;
-    fail(answer, misuse ? TEARS_INVALID : problem->status,
-         problem->message.ptr != NULL ? problem->message.ptr : tears_status_text(problem->status));
-    return false;
-}
-
-static void make_id(const tears_collection *table, const struct cli_target *target,
-                    const struct tears_value *key, struct cli_text *id)
-{
-    cli_text_clear(id);
-    cli_text_put(id, tears_schema_name(tears_collection_schema(table)));
-    for (size_t i = 0; i < tears_schema_key_count(target->schema); i++) {
-        cli_text_put_char(id, '\0');
-        if (cli_value_text(target->session, &key[i], id) != TEARS_OK)
-            cli_text_put_char(
-                id, '?'); /* no memory: such rows share a place, and a base is checked anyway */
-    }
-}
-
-/* Reads words[0] as the table and the words after it as one key. */
-static bool find_subject(struct cli_shell *shell, const struct tears_str *words, size_t count,
-                         struct subject *subject, struct cli_answer *answer)
-{
-    CLI_AUTO(cli_problem_done) struct cli_problem problem = {0};
-
-    if (!find_table(shell, words[0], subject, answer))
-        return false;
-    if (cli_key_parse(&subject->target, words + 1, count - 1, subject->key, &problem) != TEARS_OK)
-        return take_problem(&problem, answer);
-    make_id(subject->table, &subject->target, subject->key, &subject->id);
-    return true;
-}
-
-static void fail_absent(struct subject *subject, struct cli_answer *answer)
-{
-    answer->status = TEARS_NOT_FOUND;
-    cli_text_clear(&answer->error);
-    cli_text_printf(&answer->error, "no row of '" CLI_STR_FMT "' has ",
-                    CLI_STR_ARG(tears_schema_name(subject->target.schema)));
-    cli_key_describe(&subject->target, subject->key, &answer->error);
-}
-
 /* ---- reading ---- */
 
 static void verb_get(struct cli_shell *shell, const struct tears_str *words, size_t count,
                      struct cli_answer *answer)
 {
-    CLI_AUTO(subject_done) struct subject subject = {0};
+    CLI_AUTO(cli_subject_done) struct cli_subject subject = {0};
 
-    if (!find_subject(shell, words, count, &subject, answer))
+    if (!cli_subject_row(shell, words, count, &subject, answer))
         return;
     const double started = cli_now();
     const tears_status status = tears_get(shell->context.session, subject.table, subject.key,
                                           subject.key_count, &answer->row);
-    conclude(shell, answer, status, started);
+    cli_answer_conclude(shell, answer, status, started);
     answer->shape = CLI_SHAPE_ROW;
     if (status == TEARS_OK)
         cli_memory_keep(&shell->memory, cli_text_str(&subject.id), answer->row);
     if (status == TEARS_NOT_FOUND) {
         cli_memory_forget(&shell->memory, cli_text_str(&subject.id));
-        fail_absent(&subject, answer);
+        cli_answer_absent(&subject, answer);
     }
-}
-
-/* Reads all words after the table as keys, one after the other; they belong to the session. */
-static bool find_keys(struct cli_shell *shell, const struct tears_str *words, size_t count,
-                      struct subject *subject, struct tears_value **keys_out,
-                      struct cli_answer *answer)
-{
-    CLI_AUTO(cli_problem_done) struct cli_problem problem = {0};
-
-    if (!find_table(shell, words[0], subject, answer))
-        return false;
-    const size_t value_count = count - 1;
-    const size_t width = subject->key_count;
-    if (value_count % width != 0) {
-        (void)cli_key_parse(&subject->target, words + 1, value_count, subject->key, &problem);
-        return take_problem(&problem, answer);
-    }
-    struct tears_value *keys =
-        tears_session_alloc(shell->context.session, value_count * sizeof *keys);
-    if (keys == NULL) {
-        fail(answer, TEARS_NO_MEMORY, tears_status_text(TEARS_NO_MEMORY));
-        return false;
-    }
-    for (size_t at = 0; at < value_count; at += width) {
-        if (cli_key_parse(&subject->target, words + 1 + at, width, keys + at, &problem) != TEARS_OK)
-            return take_problem(&problem, answer);
-    }
-    *keys_out = keys;
-    return true;
 }
 
 static void verb_getmany(struct cli_shell *shell, const struct tears_str *words, size_t count,
                          struct cli_answer *answer)
 {
-    CLI_AUTO(subject_done) struct subject subject = {0};
-    struct tears_value *keys = NULL;
+    CLI_AUTO(cli_subject_done) struct cli_subject subject = {0};
 
-    if (!find_keys(shell, words, count, &subject, &keys, answer))
+    if (!cli_subject_keys(shell, words, count, &subject, answer))
         return;
-    const size_t row_count = (count - 1) / subject.key_count;
+    const size_t row_count = subject.row_count;
     tears_entity **rows = tears_session_alloc(shell->context.session, row_count * sizeof *rows);
     if (rows == NULL) {
-        fail(answer, TEARS_NO_MEMORY, tears_status_text(TEARS_NO_MEMORY));
+        cli_answer_fail(answer, TEARS_NO_MEMORY, tears_status_text(TEARS_NO_MEMORY));
         return;
     }
     const double started = cli_now();
     const tears_status status =
-        tears_get_many(shell->context.session, subject.table, keys, row_count, rows);
-    conclude(shell, answer, status, started);
+        tears_get_many(shell->context.session, subject.table, subject.keys, row_count, rows);
+    cli_answer_conclude(shell, answer, status, started);
     answer->shape = CLI_SHAPE_ROWS;
     answer->rows = rows;
     answer->row_count = row_count;
     answer->tier = TEARS_TIER_NONE;
     for (size_t i = 0; status == TEARS_OK && i < row_count; i++) {
-        make_id(subject.table, &subject.target, keys + i * subject.key_count, &subject.id);
+        cli_subject_name(&subject, subject.keys + i * subject.key_count);
         if (rows[i] == NULL) {
             cli_memory_forget(&shell->memory, cli_text_str(&subject.id));
             continue;
@@ -210,59 +70,40 @@ static void verb_getmany(struct cli_shell *shell, const struct tears_str *words,
 static void verb_field(struct cli_shell *shell, const struct tears_str *words, size_t count,
                        struct cli_answer *answer)
 {
-    CLI_AUTO(subject_done) struct subject subject = {0};
+    CLI_AUTO(cli_subject_done) struct cli_subject subject = {0};
 
-    if (!find_subject(shell, words, count - 1, &subject, answer))
+    if (!cli_subject_row(shell, words, count - 1, &subject, answer))
         return;
     const double started = cli_now();
     const tears_status status =
         tears_get_field(shell->context.session, subject.table, subject.key, subject.key_count,
                         words[count - 1], &answer->value);
-    conclude(shell, answer, status, started);
+    cli_answer_conclude(shell, answer, status, started);
     answer->shape = CLI_SHAPE_VALUE;
     if (status == TEARS_NOT_FOUND)
-        fail_absent(&subject, answer);
+        cli_answer_absent(&subject, answer);
 }
 
 static void verb_ensure(struct cli_shell *shell, const struct tears_str *words, size_t count,
                         struct cli_answer *answer)
 {
-    CLI_AUTO(subject_done) struct subject subject = {0};
-    struct tears_value *keys = NULL;
+    CLI_AUTO(cli_subject_done) struct cli_subject subject = {0};
 
-    if (!find_keys(shell, words, count, &subject, &keys, answer))
+    if (!cli_subject_keys(shell, words, count, &subject, answer))
         return;
     const double started = cli_now();
-    const tears_status status = tears_ensure(shell->context.session, subject.table, keys,
-                                             (count - 1) / subject.key_count, &answer->found);
-    conclude(shell, answer, status, started);
+    const tears_status status = tears_ensure(shell->context.session, subject.table, subject.keys,
+                                             subject.row_count, &answer->found);
+    cli_answer_conclude(shell, answer, status, started);
     answer->tier = TEARS_TIER_NONE;
     answer->shape = CLI_SHAPE_FOUND;
 }
 
 /* ---- writing ---- */
 
-static bool find_fields(struct cli_shell *shell, const struct cli_target *target,
-                        const struct tears_str *words, size_t count,
-                        struct tears_field **fields_out, struct cli_answer *answer)
-{
-    CLI_AUTO(cli_problem_done) struct cli_problem problem = {0};
-    struct tears_field *fields =
-        tears_session_alloc(shell->context.session, (count + 1) * sizeof *fields);
-
-    if (fields == NULL) {
-        fail(answer, TEARS_NO_MEMORY, tears_status_text(TEARS_NO_MEMORY));
-        return false;
-    }
-    if (cli_fields_parse(target, words, count, fields, &problem) != TEARS_OK)
-        return take_problem(&problem, answer);
-    *fields_out = fields;
-    return true;
-}
-
 /* The row to base a write on: the one read last for the key, in the shell's session, or else read
  * now. */
-static tears_status find_base(struct cli_shell *shell, struct subject *subject,
+static tears_status find_base(struct cli_shell *shell, struct cli_subject *subject,
                               tears_entity **base_out)
 {
     const tears_entity *kept = cli_memory_find(&shell->memory, cli_text_str(&subject->id));
@@ -276,60 +117,58 @@ static tears_status find_base(struct cli_shell *shell, struct subject *subject,
 static void verb_set(struct cli_shell *shell, const struct tears_str *words, size_t count,
                      struct cli_answer *answer)
 {
-    CLI_AUTO(subject_done) struct subject subject = {0};
-    struct tears_field *fields = NULL;
+    CLI_AUTO(cli_subject_done) struct cli_subject subject = {0};
 
-    if (!find_table(shell, words[0], &subject, answer))
+    if (!cli_subject_table(shell, words[0], &subject, answer))
         return;
     const size_t key_words = count - 1 < subject.key_count ? count - 1 : subject.key_count;
     const size_t field_count = count - 1 - key_words;
-    if (!find_subject(shell, words, 1 + key_words, &subject, answer) ||
-        !find_fields(shell, &subject.target, words + 1 + key_words, field_count, &fields, answer))
+    if (!cli_subject_row(shell, words, 1 + key_words, &subject, answer) ||
+        !cli_subject_fields(shell, words + 1 + key_words, field_count, &subject, answer))
         return;
     if (field_count == 0) {
-        fail(answer, TEARS_INVALID, "nothing to set: say column=value after the key");
+        cli_answer_fail(answer, TEARS_INVALID, "nothing to set: say column=value after the key");
         return;
     }
     const double started = cli_now();
     answer->shape = CLI_SHAPE_ROW;
     tears_status status = find_base(shell, &subject, &answer->row);
     if (status == TEARS_OK)
-        status =
-            tears_update(shell->context.session, answer->row, fields, field_count, &answer->row);
-    conclude(shell, answer, status, started);
+        status = tears_update(shell->context.session, answer->row, subject.fields, field_count,
+                              &answer->row);
+    cli_answer_conclude(shell, answer, status, started);
     if (status == TEARS_OK || (status == TEARS_CONFLICT && answer->row != NULL))
         cli_memory_keep(&shell->memory, cli_text_str(&subject.id), answer->row);
     else if (status == TEARS_CONFLICT || status == TEARS_NOT_FOUND)
         cli_memory_forget(&shell->memory, cli_text_str(&subject.id));
     if (status == TEARS_NOT_FOUND)
-        fail_absent(&subject, answer);
+        cli_answer_absent(&subject, answer);
 }
 
 /* The key of a row just inserted is known only from the row: the database may have made it. */
-static void keep_inserted(struct cli_shell *shell, struct subject *subject, tears_entity *row)
+static void keep_inserted(struct cli_shell *shell, struct cli_subject *subject, tears_entity *row)
 {
     for (size_t i = 0; i < subject->key_count; i++) {
         const size_t column = tears_schema_key_column(subject->target.schema, i);
         if (tears_entity_at(row, column, &subject->key[i]) != TEARS_OK)
             return;
     }
-    make_id(subject->table, &subject->target, subject->key, &subject->id);
+    cli_subject_name(subject, subject->key);
     cli_memory_keep(&shell->memory, cli_text_str(&subject->id), row);
 }
 
 static void verb_insert(struct cli_shell *shell, const struct tears_str *words, size_t count,
                         struct cli_answer *answer)
 {
-    CLI_AUTO(subject_done) struct subject subject = {0};
-    struct tears_field *fields = NULL;
+    CLI_AUTO(cli_subject_done) struct cli_subject subject = {0};
 
-    if (!find_table(shell, words[0], &subject, answer) ||
-        !find_fields(shell, &subject.target, words + 1, count - 1, &fields, answer))
+    if (!cli_subject_table(shell, words[0], &subject, answer) ||
+        !cli_subject_fields(shell, words + 1, count - 1, &subject, answer))
         return;
     const double started = cli_now();
-    const tears_status status =
-        tears_insert(shell->context.session, subject.table, fields, count - 1, &answer->row);
-    conclude(shell, answer, status, started);
+    const tears_status status = tears_insert(shell->context.session, subject.table, subject.fields,
+                                             count - 1, &answer->row);
+    cli_answer_conclude(shell, answer, status, started);
     answer->shape = CLI_SHAPE_ROW;
     if (status == TEARS_OK)
         keep_inserted(shell, &subject, answer->row);
@@ -338,17 +177,17 @@ static void verb_insert(struct cli_shell *shell, const struct tears_str *words, 
 static void verb_delete(struct cli_shell *shell, const struct tears_str *words, size_t count,
                         struct cli_answer *answer)
 {
-    CLI_AUTO(subject_done) struct subject subject = {0};
+    CLI_AUTO(cli_subject_done) struct cli_subject subject = {0};
 
-    if (!find_subject(shell, words, count, &subject, answer))
+    if (!cli_subject_row(shell, words, count, &subject, answer))
         return;
     const double started = cli_now();
     const tears_status status =
         tears_delete(shell->context.session, subject.table, subject.key, subject.key_count);
-    conclude(shell, answer, status, started);
+    cli_answer_conclude(shell, answer, status, started);
     cli_memory_forget(&shell->memory, cli_text_str(&subject.id));
     if (status == TEARS_NOT_FOUND)
-        fail_absent(&subject, answer);
+        cli_answer_absent(&subject, answer);
 }
 
 /* ---- caches ---- */
@@ -356,28 +195,28 @@ static void verb_delete(struct cli_shell *shell, const struct tears_str *words, 
 static void verb_evict(struct cli_shell *shell, const struct tears_str *words, size_t count,
                        struct cli_answer *answer)
 {
-    CLI_AUTO(subject_done) struct subject subject = {0};
+    CLI_AUTO(cli_subject_done) struct cli_subject subject = {0};
 
-    if (!find_subject(shell, words, count, &subject, answer))
+    if (!cli_subject_row(shell, words, count, &subject, answer))
         return;
     const double started = cli_now();
     const tears_status status =
         tears_evict(shell->context.session, subject.table, subject.key, subject.key_count);
-    conclude(shell, answer, status, started);
+    cli_answer_conclude(shell, answer, status, started);
     answer->tier = TEARS_TIER_NONE;
 }
 
 static void verb_invalidate(struct cli_shell *shell, const struct tears_str *words, size_t count,
                             struct cli_answer *answer)
 {
-    CLI_AUTO(subject_done) struct subject subject = {0};
+    CLI_AUTO(cli_subject_done) struct cli_subject subject = {0};
 
-    if (!find_subject(shell, words, count, &subject, answer))
+    if (!cli_subject_row(shell, words, count, &subject, answer))
         return;
     const double started = cli_now();
     const tears_status status =
         tears_invalidate(shell->context.session, subject.table, subject.key, subject.key_count);
-    conclude(shell, answer, status, started);
+    cli_answer_conclude(shell, answer, status, started);
     answer->tier = TEARS_TIER_NONE;
 }
 
@@ -390,7 +229,7 @@ static void verb_begin(struct cli_shell *shell, const struct tears_str *words, s
     (void)count;
     const double started = cli_now();
     const tears_status status = tears_begin(shell->context.session);
-    conclude(shell, answer, status, started);
+    cli_answer_conclude(shell, answer, status, started);
     answer->tier = TEARS_TIER_NONE;
     if (status != TEARS_OK)
         return;
@@ -413,7 +252,7 @@ static void verb_commit(struct cli_shell *shell, const struct tears_str *words, 
     (void)count;
     const double started = cli_now();
     const tears_status status = tears_commit(shell->context.session);
-    conclude(shell, answer, status, started);
+    cli_answer_conclude(shell, answer, status, started);
     answer->tier = TEARS_TIER_NONE;
     transaction_ended(shell, status == TEARS_OK);
 }
@@ -425,7 +264,7 @@ static void verb_rollback(struct cli_shell *shell, const struct tears_str *words
     (void)count;
     const double started = cli_now();
     const tears_status status = tears_rollback(shell->context.session);
-    conclude(shell, answer, status, started);
+    cli_answer_conclude(shell, answer, status, started);
     answer->tier = TEARS_TIER_NONE;
     transaction_ended(shell, false);
 }
@@ -449,7 +288,7 @@ static void verb_sleep(struct cli_shell *shell, const struct tears_str *words, s
     (void)shell;
     (void)count;
     if (!cli_number(words[0], 3600000, &ms)) {
-        fail(answer, TEARS_INVALID, "sleep needs milliseconds, at most 3600000");
+        cli_answer_fail(answer, TEARS_INVALID, "sleep needs milliseconds, at most 3600000");
         return;
     }
     struct timespec left = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
@@ -537,7 +376,7 @@ void cli_shell_run(struct cli_shell *shell, struct tears_str line, struct cli_an
 
     *answer = (struct cli_answer){.status = TEARS_OK};
     if (defect != NULL) {
-        fail(answer, TEARS_MISUSE, defect);
+        cli_answer_fail(answer, TEARS_MISUSE, defect);
         return;
     }
     const struct tears_str name = shell->words.words[0];

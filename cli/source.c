@@ -7,9 +7,9 @@
  * Fails:    6 when the file cannot be opened or read; a record that is malformed is not a failure
  * but has a defect. Begin at: cli_source_next().
  *
- * A quoted CSV field may contain newlines, so one record may be many lines.  A quote that is never
- * closed would swallow the rest of the file: the record is then its first line only, with a defect,
- * and reading goes on behind that line.
+ * A quoted CSV field may contain newlines, so one record may be many lines.  A quote that somebody
+ * forgot to close would swallow good lines, up to the next quote or the end of the file: when many
+ * lines together make no record, the first alone is the bad one, and reading goes on behind it.
  */
 #include "source.h"
 
@@ -69,17 +69,41 @@ static struct tears_str without_newline(struct tears_str text)
     return text;
 }
 
-/* Gives up on a quote that is never closed: only the first line belongs to the record. */
+/* The first line alone is a bad record.  Of a pipe there is no way back: all that was read is it.
+ */
 static int shorten(const struct cli_args *args, struct cli_source *source, size_t first_line_len,
                    struct cli_source_record *record)
 {
-    if (first_line_len < source->record.len &&
-        cli_source_seek(args, source, record->offset + first_line_len, record->line + 1) !=
-            CLI_EXIT_OK)
-        return CLI_EXIT_BROKEN;
+    record->defect = "a quote is not closed where the field ends";
+    if (source->size == 0 || first_line_len == source->record.len)
+        return CLI_EXIT_OK;
     source->record.len = first_line_len;
-    record->defect = "a quote is never closed";
-    return CLI_EXIT_OK;
+    return cli_source_seek(args, source, record->offset + first_line_len, record->line + 1);
+}
+
+/* Adds the lines into which a quoted field goes on. */
+static int take_rest(const struct cli_args *args, struct cli_source *source,
+                     struct cli_source_record *record)
+{
+    const size_t first_line_len = source->record.len;
+    bool end = false;
+
+    for (;;) {
+        const enum cli_csv_state state =
+            cli_csv_state(without_newline(cli_text_str(&source->record)));
+        const bool one_line = source->record.len == first_line_len;
+        if (state == CLI_CSV_WHOLE || (state == CLI_CSV_BAD && one_line))
+            return CLI_EXIT_OK;
+        if (state == CLI_CSV_BAD || end || source->record.len > RECORD_BYTES_MAX)
+            return shorten(args, source, first_line_len, record);
+        size_t before = 0;
+        do { /* a line without a quote changes nothing, and need not be looked at with all before it
+              */
+            before = source->record.len;
+            CLI_TRY(take_line(args, source, &end));
+        } while (!end && source->record.len <= RECORD_BYTES_MAX &&
+                 memchr(source->record.ptr + before, '"', source->record.len - before) == NULL);
+    }
 }
 
 static int take_record(const struct cli_args *args, struct cli_source *source,
@@ -88,17 +112,8 @@ static int take_record(const struct cli_args *args, struct cli_source *source,
     cli_text_clear(&source->record);
     *record = (struct cli_source_record){.line = source->line, .offset = source->offset};
     CLI_TRY(take_line(args, source, end_out));
-    const size_t first_line_len = source->record.len;
-    while (!*end_out && source->format == CLI_FORMAT_CSV &&
-           !cli_csv_is_whole(without_newline(cli_text_str(&source->record)))) {
-        bool file_ended = source->record.len > RECORD_BYTES_MAX;
-        if (!file_ended)
-            CLI_TRY(take_line(args, source, &file_ended));
-        if (!file_ended)
-            continue;
-        CLI_TRY(shorten(args, source, first_line_len, record));
-        break;
-    }
+    if (source->format == CLI_FORMAT_CSV && !*end_out)
+        CLI_TRY(take_rest(args, source, record));
     record->text = without_newline(cli_text_str(&source->record));
     if (record->text.len > RECORD_BYTES_MAX)
         record->defect = "the line is longer than 64 MiB";
