@@ -109,7 +109,8 @@ tears_status t3_dml_fetch(const struct tears_schema *schema, const struct t3_sha
 
 /*
  * CELL parameters in the order of shape->cells.  A duplicate of the key gives no row; any other
- * unique violation is the database's error.
+ * unique violation is the database's error.  Many: at least one cell, else there is no array that
+ * says how many rows; rows of defaults only are inserted one by one.
  */
 tears_status t3_dml_insert(const struct tears_schema *schema, const struct t3_shape *shape,
                            struct t3_dml *dml);
