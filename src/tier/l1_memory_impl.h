@@ -2,15 +2,16 @@
  * l1_memory_impl.h -- entries, slots and shards of l1_memory: what its sources share.
  *
  *   shard --> table (published under RCU)
- *               slots[capacity]   one word each: | tag 16 | address of the entry 44 | 0 | weight 2
- * | visited 1 | ghosts[capacity]  tags of rows evicted lately
- *                    |
- *                    v
- *                  entry: | label 8: revision 48, space 16 | hash 4 | expiry 4 | row ... |
+ *               slots[capacity]:  one word each
+ *                 | tag 16 | address of the entry 44 | 0 | weight 2 | visited 1 |
+ *                               |
+ *                               v
+ *               entry: | label 8: revision 48, space 16 | hash 4 | expiry 4 | row ... |
+ *               ghosts[capacity]: tags of rows evicted lately
  *
  * Open addressing with linear probing: a lookup reads a run of words, and touches an entry only
- * when 16 bits of its hash agree.  Entries never change but for their label; a new version of a row
- * is a new entry in the same slot.
+ * when its tag, the top of its hash, agrees.  Entries never change but for their label; a new
+ * version of a row is a new entry in the same slot.
  */
 #ifndef T3_TIER_L1_MEMORY_IMPL_H
 #define T3_TIER_L1_MEMORY_IMPL_H
@@ -24,7 +25,9 @@ enum {
     T3_L1_GARBAGE_MAX =
         256, /* things unpublished and not yet freed, per shard: one wait frees them all */
     T3_L1_CAPACITY_MIN = 16,
-    T3_L1_WEIGHT_MAX = 3
+    T3_L1_WEIGHT_MAX = 3,
+    T3_L1_TICK_SHIFT =
+        5 /* ages count in 32 ms: 32 bits of them last four years, then nothing is cached */
 };
 
 #define T3_SLOT_EMPTY   UINT64_C(0)
@@ -40,7 +43,7 @@ enum {
 struct t3_l1_entry {
     _Atomic uint64_t label;
     uint32_t hash;   /* low half of the key's hash: where a rebuilt table puts the entry */
-    uint32_t expiry; /* in ticks of T3_L1_TICK_MS since the tier began */
+    uint32_t expiry; /* in ticks of 32 ms since the tier began */
 };
 
 struct t3_l1_table {
@@ -140,6 +143,89 @@ static inline const struct tears_schema *t3_l1_schema(struct t3_l1_memory *memor
     return atomic_load_explicit(&memory->spaces, memory_order_acquire)->schemas[space];
 }
 
+/*
+ * Whether a cell holds a key's value.  The same answer as t3_row_cell_equal, without making a value
+ * of the cell first: on the way of every hit.
+ */
+static inline bool t3_l1_cell_is(const struct t3_row *row, const struct t3_layout *layout,
+                                 uint32_t column, const struct tears_value *value)
+{
+    const uint32_t start = column == 0 ? (uint32_t)(sizeof *row + row->count * sizeof row->ends[0])
+                                       : row->ends[column - 1] & ~T3_CELL_NULL;
+    const char *cell = (const char *)row + start;
+    switch (value->kind) {
+    case TEARS_KIND_UUID:
+        return !t3_row_is_null(row, column) && memcmp(cell, value->as.uuid, 16) == 0;
+    case TEARS_KIND_INT:
+    case TEARS_KIND_TIMESTAMP:
+        return !t3_row_is_null(row, column) && memcmp(cell, &value->as.integer, 8) == 0;
+    case TEARS_KIND_TEXT: /* and one NUL */
+        return !t3_row_is_null(row, column) &&
+               row->ends[column] - start == value->as.bytes.len + 1 &&
+               memcmp(cell, value->as.bytes.ptr, value->as.bytes.len) == 0;
+    default:
+        return t3_row_cell_equal(row, layout, column, value);
+    }
+}
+
+static inline bool t3_l1_key_is(const struct tears_schema *schema, const struct t3_key *key,
+                                const struct t3_row *row)
+{
+    for (uint32_t i = 0; i < key->count; i++)
+        if (!t3_l1_cell_is(row, &schema->layout, schema->key[i], &key->values[i]))
+            return false;
+    return true;
+}
+
+/* ---- ages */
+
+static inline uint32_t t3_l1_tick_at(uint64_t ms)
+{
+    const uint64_t tick = ms >> T3_L1_TICK_SHIFT;
+    return tick < UINT32_MAX ? (uint32_t)tick : UINT32_MAX;
+}
+
+static inline uint64_t t3_l1_age(const struct t3_l1_memory *memory)
+{
+    return t3_now_coarse_ms() - memory->began_ms;
+}
+
+static inline bool t3_l1_is_expired(const struct t3_l1_memory *memory,
+                                    const struct t3_l1_entry *entry)
+{
+    return entry->expiry <= t3_l1_tick_at(t3_l1_age(memory));
+}
+
+/* ---- keys and shards */
+
+static inline struct t3_l1_memory *t3_l1_memory_of(struct t3_l1 *l1)
+{
+    return (struct t3_l1_memory *)l1;
+}
+
+static inline struct t3_l1_probe t3_l1_probe_of(struct t3_l1_memory *memory, uint32_t space,
+                                                const struct t3_key *key)
+{
+    const struct t3_l1_probe probe = {
+        .schema = t3_l1_schema(memory, space),
+        .key = key,
+        .hash = t3_ticket_hash(space, key),
+        .space = space,
+    };
+    return probe;
+}
+
+/* A shard has whole stripes: both take the low bits of the same part of the hash. */
+static inline uint32_t t3_l1_home_shard(const struct t3_l1_memory *memory, uint64_t hash)
+{
+    return (uint32_t)t3_ticket_stripe(hash) & memory->shard_mask;
+}
+
+static inline struct t3_l1_shard *t3_l1_shard_of(const struct t3_l1_memory *memory, uint64_t hash)
+{
+    return &memory->shards[t3_l1_home_shard(memory, hash)];
+}
+
 /* ---- slots */
 
 static inline struct t3_l1_entry *t3_l1_slot_entry(uint64_t word)
@@ -178,7 +264,7 @@ static inline _Atomic uint64_t *t3_l1_find(struct t3_l1_table *table,
         if (word >> 48 == tag) {
             const struct t3_l1_entry *entry = t3_l1_slot_entry(word);
             if ((t3_l1_entry_label(entry) & 0xFFFF) == probe->space &&
-                t3_key_matches_row(probe->schema, probe->key, t3_l1_entry_row(entry))) {
+                t3_l1_key_is(probe->schema, probe->key, t3_l1_entry_row(entry))) {
                 *word_out = word;
                 return &table->slots[i];
             }
@@ -189,6 +275,26 @@ static inline _Atomic uint64_t *t3_l1_find(struct t3_l1_table *table,
             i = 0;
     }
 }
+
+/* ---- l1_memory_read.c: see l1.h */
+
+tears_status t3_l1_memory_get(struct t3_l1 *l1, uint32_t space, const struct t3_key *key,
+                              struct t3_arena *arena, enum t3_l1_answer *answer_out,
+                              struct t3_l1_hit *hit_out);
+tears_status t3_l1_memory_get_cell(struct t3_l1 *l1, uint32_t space, const struct t3_key *key,
+                                   uint32_t column, struct t3_arena *arena,
+                                   enum t3_l1_answer *answer_out, struct tears_value *value_out);
+bool t3_l1_memory_contains(struct t3_l1 *l1, uint32_t space, const struct t3_key *key);
+uint64_t t3_l1_memory_ticket(struct t3_l1 *l1, uint32_t space, const struct t3_key *key);
+
+/* ---- l1_memory_write.c: see l1.h */
+
+tears_status t3_l1_memory_put(struct t3_l1 *l1, uint32_t space, const struct t3_l1_put *put);
+void t3_l1_memory_set_revision(struct t3_l1 *l1, uint32_t space, const struct t3_key *key,
+                               int64_t version, uint64_t revision);
+void t3_l1_memory_bump(struct t3_l1 *l1, uint32_t space, const struct t3_key *key);
+void t3_l1_memory_drop(struct t3_l1 *l1, uint32_t space, const struct t3_key *key);
+void t3_l1_memory_clear(struct t3_l1 *l1, uint32_t space);
 
 /* ---- l1_memory_table.c: all of it under the shard's mutex */
 

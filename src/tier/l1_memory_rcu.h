@@ -1,12 +1,13 @@
 /*
- * l1_memory_rcu.h -- read sections and grace periods (liburcu, "bulletproof" flavour), visible to
- * ThreadSanitizer.
+ * l1_memory_rcu.h -- read sections and grace periods of liburcu, visible to ThreadSanitizer.
  *
  * A reader between t3_rcu_enter and t3_rcu_leave may follow any pointer it found published; whoever
  * unpublished something calls t3_rcu_wait before freeing it.  A reader takes no lock and writes no
- * line that others share. The flavour needs no registration of threads.  No helper thread is
- * started (call_rcu would start one, which a forked child loses and a library that is unloaded
- * cannot stop): writers free in batches, after one wait.
+ * line that others share.
+ *
+ * The "bulletproof" flavour needs no registration of threads.  No helper thread is started:
+ * call_rcu would start one, which a forked child loses and an unloaded library cannot stop.
+ * Writers free in batches instead, after one wait.
  *
  * liburcu is not instrumented, so under ThreadSanitizer the edge it makes from a reader that left
  * to the writer that waited is stated here.

@@ -4,7 +4,7 @@
  * Owns:     the counters held, idle and fixed; the way of garbage to the heap.
  * Must not know: keys, tickets, versions.
  * Threads:  any.  Takes one shard's mutex at a time; waits for readers only without any.
- * Fails:    TEARS_LIMIT.
+ * Fails:    TEARS_LIMIT, TEARS_UNAVAILABLE.
  * Begin at: t3_l1_make_room().
  *
  * What eviction takes out stays on the heap until readers have left, and stays charged as long.  So
@@ -18,7 +18,7 @@
 
 enum {
     GARBAGE_SPARE = 4, /* more than any one piece of work under a mutex throws away */
-    ROUNDS_MAX = 8     /* through all shards, while other threads' garbage is still on its way */
+    ROUNDS_MAX = 8     /* while other threads' garbage is still on its way */
 };
 
 /* Relaxed throughout: the counters order nothing; that none is charged twice follows from each
@@ -124,13 +124,28 @@ static void evict_from(struct t3_l1_memory *memory, struct t3_l1_shard *shard, u
     }
 }
 
-static void free_garbage(struct t3_l1_memory *memory, struct t3_l1_shard *shard)
+/* True when there was any. */
+static bool free_garbage(struct t3_l1_memory *memory, struct t3_l1_shard *shard)
 {
     struct t3_l1_batch batch;
     t3_lock(&shard->mutex);
     t3_l1_settle_locked(memory, shard, true, &batch);
     t3_unlock(&shard->mutex);
+    const bool is_any = batch.count != 0;
     t3_l1_batch_free(memory, &batch);
+    return is_any;
+}
+
+/* True when any shard had garbage and now it is freed; stops as soon as there is room. */
+static bool free_garbage_of_all(struct t3_l1_memory *memory, uint32_t home, uint64_t bytes)
+{
+    bool is_any = false;
+    for (uint32_t i = 0; i <= memory->shard_mask; i++) {
+        is_any |= free_garbage(memory, &memory->shards[(home + i) & memory->shard_mask]);
+        if (atomic_load_explicit(&memory->held, memory_order_relaxed) + bytes <= memory->bytes_max)
+            break;
+    }
+    return is_any;
 }
 
 tears_status t3_l1_make_room(struct t3_l1_memory *memory, uint32_t home, uint64_t bytes,
@@ -144,10 +159,13 @@ tears_status t3_l1_make_room(struct t3_l1_memory *memory, uint32_t home, uint64_
     for (uint32_t i = 0; i < shard_count && is_over(memory, bytes, limit); i++)
         evict_from(memory, &memory->shards[(home + i) & memory->shard_mask], bytes, limit);
 
-    for (uint32_t i = 0; i < ROUNDS_MAX * shard_count; i++) {
+    for (int round = 0; round < ROUNDS_MAX; round++) {
         if (t3_l1_charge(memory, bytes))
             return TEARS_OK;
-        free_garbage(memory, &memory->shards[(home + i) & memory->shard_mask]);
+        /* Without garbage in any shard, it is in the hands of threads that wait for readers: so
+         * does this one. */
+        if (!free_garbage_of_all(memory, home, bytes))
+            t3_rcu_wait(memory);
     }
-    return t3_l1_charge(memory, bytes) ? TEARS_OK : TEARS_LIMIT;
+    return t3_l1_charge(memory, bytes) ? TEARS_OK : TEARS_UNAVAILABLE;
 }

@@ -1,9 +1,8 @@
 /*
- * l1_memory_table.c -- one shard's table: entries in, out and over to a larger table, while readers
- * look on.
+ * l1_memory_table.c -- one shard's table: entries in and out, while readers look on.
  *
  * Owns:     the words of the slots and the shard's list of garbage.
- * Must not know: tickets, versions, ages and budgets; l1_memory.c decides, this carries out.
+ * Must not know: tickets, versions, ages and budgets; l1_memory_write.c decides.
  * Threads:  writers under the shard's mutex; readers without any lock, through t3_l1_find.
  * Fails:    t3_l1_table_new only.
  * Begin at: t3_l1_shard_add_locked().

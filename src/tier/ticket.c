@@ -38,7 +38,7 @@ void t3_tickets_done(struct t3_tickets *tickets)
 uint32_t t3_ticket_bits(uint64_t bytes_max)
 {
     uint32_t bits = T3_TICKET_BITS_MIN;
-    while (bits < T3_TICKET_BITS_MAX && ((uint64_t)1 << bits) < bytes_max / 4096)
+    while (bits < T3_TICKET_BITS_MAX && ((uint64_t)1 << bits) < bytes_max / 16384)
         bits++;
     return bits;
 }

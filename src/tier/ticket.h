@@ -15,7 +15,8 @@
 
 enum {
     T3_TICKET_BITS_MIN = 6, /* 64 stripes: half a KiB, for the smallest tiers */
-    T3_TICKET_BITS_MAX = 14 /* 16,384: past this two fills under way hardly ever share one */
+    T3_TICKET_BITS_MAX =
+        12 /* 32 KiB: a thousand notices a second disturb one fill in twenty thousand */
 };
 
 /* All zero is empty; t3_tickets_done accepts it. */
@@ -28,7 +29,7 @@ struct t3_tickets {
 tears_status t3_tickets_init(struct t3_tickets *tickets, uint32_t bits);
 void t3_tickets_done(struct t3_tickets *tickets);
 
-/* Stripes that suit a tier of `bytes_max`: about one per 4 KiB, within the bounds above. */
+/* Stripes that suit a tier of `bytes_max`: about one per 16 KiB, within the bounds above. */
 uint32_t t3_ticket_bits(uint64_t bytes_max);
 
 /* The heap the stripes take. */
