@@ -146,15 +146,6 @@ static tears_status put_uuid(struct t3_buf *out, const uint8_t uuid[16])
     return t3_buf_put(out, tears_str_n(text, 36));
 }
 
-static tears_status put_timestamp(struct t3_buf *out, int64_t us)
-{
-    if (us == T3_PG_TIMESTAMP_HIGHEST)
-        return t3_buf_put(out, TEARS_STR("infinity"));
-    if (us == T3_PG_TIMESTAMP_LOWEST)
-        return t3_buf_put(out, TEARS_STR("-infinity"));
-    return t3_timestamp_put(out, us, ' ');
-}
-
 static tears_status put_bytes(struct t3_buf *out, struct tears_str bytes)
 {
     T3_TRY(t3_buf_put(out, TEARS_STR("\\x")));
@@ -175,7 +166,7 @@ static tears_status put_as_text(struct t3_buf *out, const struct tears_value *va
     case TEARS_KIND_UUID:
         return put_uuid(out, value->as.uuid);
     case TEARS_KIND_TIMESTAMP:
-        return put_timestamp(out, value->as.integer);
+        return t3_timestamp_put(out, value->as.integer, ' ');
     case TEARS_KIND_VECTOR:
         return t3_vector_put(out, value->as.vector);
     default:

@@ -443,11 +443,7 @@ static tears_status decode_uuid_text(struct tears_str cell, struct tears_value *
 static tears_status decode_timestamp_text(struct tears_str cell, struct tears_value *value_out)
 {
     int64_t us = 0;
-    if (t3_str_is(cell, "infinity"))
-        us = T3_PG_TIMESTAMP_HIGHEST;
-    else if (t3_str_is(cell, "-infinity"))
-        us = T3_PG_TIMESTAMP_LOWEST;
-    else if (t3_timestamp_parse(cell, &us) != TEARS_OK)
+    if (t3_timestamp_parse(cell, &us) != TEARS_OK)
         return TEARS_CORRUPT;
     *value_out = tears_timestamp_us(us);
     return TEARS_OK;
@@ -642,9 +638,7 @@ tears_status t3_pg_decode_text(uint32_t type, struct tears_str cell, struct t3_a
     case T3_PG_UUID:
         return decode_uuid_text(cell, value_out);
     case T3_PG_TIMESTAMPTZ:
-        if (decode_timestamp_text(cell, value_out) == TEARS_OK)
-            return TEARS_OK;
-        return text_as_it_is(TEARS_KIND_TEXT, cell, arena, value_out); /* such as "0044-03-15 BC" */
+        return decode_timestamp_text(cell, value_out);
     case T3_PG_BYTEA:
         return decode_bytea_text(cell, arena, value_out);
     default:
