@@ -172,7 +172,8 @@ static void send_next(struct kv_exchange *exchange)
 static bool is_lost(const struct kv_exchange *exchange)
 {
     const struct t3_nats *nats = exchange->inbox->nats;
-    return t3_nats_losses(nats) != exchange->losses || !t3_nats_is_connected(nats);
+    return t3_nats_losses(nats) != exchange->losses ||
+           natsConnection_Status(nats->connection) != NATS_CONN_STATUS_CONNECTED;
 }
 
 static void match_reply(struct kv_exchange *exchange, natsMsg *reply)

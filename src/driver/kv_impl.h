@@ -18,7 +18,7 @@
 enum {
     KV_SMALL_REQUESTS_MAX = 16, /* a call up to this size is combined with others */
     KV_SMALL_CALLS_MAX = 128,   /* calls combined into one batch */
-    KV_SMALL_RUNNING_MAX = 2,
+    KV_SMALL_RUNNING_MAX = 1,
     KV_LARGE_RUNNING_MAX = 2,
     KV_LANES = KV_SMALL_RUNNING_MAX + KV_LARGE_RUNNING_MAX,
     KV_PROMPT_REQUESTS_MAX = 4, /* up to this many are cheaper sent one by one than gathered */

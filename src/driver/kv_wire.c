@@ -44,14 +44,14 @@ static bool parse_plain_ack(struct tears_str json, uint64_t *revision_out)
         return false;
     uint64_t revision = 0;
     const char *digit = at + sizeof seq - 1;
-    const char *first = digit;
+    const char *const first = digit;
     for (; *digit >= '0' && *digit <= '9'; digit++) {
         if (digit - first > 17)
             return false;
         revision = revision * 10 + (uint64_t)(*digit - '0');
     }
     *revision_out = revision;
-    return digit > first && (*digit == '}' || *digit == ',');
+    return revision > 0 && (*digit == '}' || *digit == ',');
 }
 
 void t3_kv_parse_ack(struct tears_str json, struct t3_kv_ack *ack_out)

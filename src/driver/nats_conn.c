@@ -52,10 +52,18 @@ tears_status t3_nats_to_status(natsStatus status)
 
 /* -- callbacks, on the library's thread ---------------------------------------------------- */
 
+static void note_connected(struct t3_nats *nats, natsConnection *connection)
+{
+    const int64_t bytes = natsConnection_GetMaxPayload(connection);
+    atomic_store_explicit(&nats->payload_max, bytes > 0 ? (size_t)bytes : 0, memory_order_relaxed);
+    atomic_store_explicit(&nats->is_connected, true, memory_order_relaxed);
+}
+
 static void on_disconnected(natsConnection *connection, void *closure)
 {
     struct t3_nats *nats = closure;
     (void)connection;
+    atomic_store_explicit(&nats->is_connected, false, memory_order_relaxed);
     atomic_fetch_add_explicit(&nats->losses, 1, memory_order_release);
     if (!atomic_load_explicit(&nats->stopping, memory_order_relaxed))
         t3_log(nats->options.log, TEARS_LOG_WARN, origin, "connection '%s' lost; trying again",
@@ -65,7 +73,7 @@ static void on_disconnected(natsConnection *connection, void *closure)
 static void on_connected(natsConnection *connection, void *closure)
 {
     struct t3_nats *nats = closure;
-    (void)connection;
+    note_connected(nats, connection);
     t3_log(nats->options.log, TEARS_LOG_INFO, origin, "connection '%s' established",
            nats->options.name);
     if (nats->options.connected != NULL)
@@ -228,8 +236,10 @@ static tears_status connect_to(struct t3_nats *nats, struct tears_error *error_o
         return t3_fail_memory(error_out, origin);
     T3_TRY(set_options(options, nats, &urls, &arena, error_out));
     const natsStatus status = natsConnection_Connect(&nats->connection, options);
-    if (status == NATS_OK)
+    if (status == NATS_OK) {
+        note_connected(nats, nats->connection);
         return TEARS_OK;
+    }
     if (status == NATS_NOT_YET_CONNECTED) {
         t3_log(nats->options.log, TEARS_LOG_WARN, origin,
                "connection '%s': no server answers; trying again in the background",
@@ -290,7 +300,7 @@ void t3_nats_free(struct t3_nats *nats)
 
 bool t3_nats_is_connected(const struct t3_nats *nats)
 {
-    return natsConnection_Status(nats->connection) == NATS_CONN_STATUS_CONNECTED;
+    return atomic_load_explicit(&nats->is_connected, memory_order_relaxed);
 }
 
 uint64_t t3_nats_losses(const struct t3_nats *nats)
@@ -300,8 +310,7 @@ uint64_t t3_nats_losses(const struct t3_nats *nats)
 
 size_t t3_nats_payload_max(const struct t3_nats *nats)
 {
-    const int64_t bytes = natsConnection_GetMaxPayload(nats->connection);
-    return bytes > 0 ? (size_t)bytes : 0;
+    return atomic_load_explicit(&nats->payload_max, memory_order_relaxed);
 }
 
 tears_status t3_nats_round_trip(struct t3_nats *nats, uint64_t wait_ms, uint64_t *us_out)

@@ -14,6 +14,9 @@ struct t3_nats {
     natsConnection *connection;
     struct t3_nats_options options; /* texts in it are not kept */
     atomic_uint_fast64_t losses;
+    atomic_bool
+        is_connected; /* both as the callbacks know it: the library's own answers take its */
+    atomic_size_t payload_max; /* connection lock, which every caller would fight for */
     atomic_bool stopping;
     struct t3_mutex mutex; /* guards closed */
     struct t3_cond wake;
