@@ -64,6 +64,9 @@ bool t3_pg_conn_looks_sound(struct t3_pg_conn *conn);
 /* Asks the server for an answer. */
 tears_status t3_pg_conn_ping(struct t3_pg_conn *conn, struct t3_pg_call *call);
 
+/* ---- pg_execute.c ---- */
+void t3_pg_forget_prepared(struct t3_pg_conn *conn);
+
 /* ---- pg_wire.c: waiting, sending, receiving ---- */
 tears_status t3_pg_wait(struct t3_pg_conn *conn, struct t3_pg_call *call, short events,
                         short *events_out);

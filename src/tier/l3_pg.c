@@ -28,11 +28,13 @@ static struct t3_l3_pg *of(struct t3_l3 *l3)
 /* ---- work -------------------------------------------------------------------------------------
  */
 
-tears_status t3_pg_work_begin(struct t3_l3 *l3, struct t3_l3_call *call, struct t3_pg_work *work)
+tears_status t3_pg_work_begin(struct t3_l3 *l3, struct t3_l3_call *call,
+                              const struct tears_schema *schema, struct t3_pg_work *work)
 {
     memset(work, 0, sizeof *work);
     work->l3 = of(l3);
     work->call = call;
+    work->schema = schema;
     work->pg.deadline = call->deadline;
     work->pg.error = call->error;
     call->outcome_unknown = false;
@@ -94,7 +96,7 @@ static tears_status begin(struct t3_l3 *l3, struct t3_l3_call *call, struct t3_l
         return t3_fail_memory(call->error, T3_PG_ORIGIN);
     struct t3_pg_work work;
     bool as_asked = false;
-    tears_status status = t3_pg_work_begin(l3, call, &work);
+    tears_status status = t3_pg_work_begin(l3, call, NULL, &work);
     if (status == TEARS_OK)
         status = run_simple(work.conn, &work.pg, "BEGIN", &as_asked);
     if (status != TEARS_OK) {

@@ -328,7 +328,7 @@ static tears_status take_rows(struct batch *batch, const struct step *step,
     struct tears_value storage[T3_KEY_COLUMNS_MAX];
     const size_t rows = t3_pg_result_rows(result);
     const bool in_order = !batch->has_keys || batch->by_row;
-    T3_TRY(t3_pg_reader_init(&reader, batch->work, batch->schema, result));
+    T3_TRY(t3_pg_reader_init(&reader, batch->work, result));
     for (size_t i = 0; i < rows; i++) {
         struct t3_row *row = NULL;
         struct t3_key key;
@@ -374,7 +374,7 @@ static tears_status take_deletions(struct batch *batch, const struct step *step,
         }
         if (write == NULL)
             return unmatched(batch);
-        T3_TRY(t3_pg_take_deleted(batch->work, batch->schema, result, i, write));
+        T3_TRY(t3_pg_take_deleted(batch->work, result, i, write));
     }
     return TEARS_OK;
 }
@@ -424,8 +424,8 @@ static tears_status receive_step(struct batch *batch, const struct step *step)
 static tears_status send_step(struct batch *batch, const struct step *step)
 {
     struct t3_pg_params params;
-    T3_TRY(t3_pg_write_params(batch->work, batch->schema, step->plan, batch->ordered + step->first,
-                              step->count, &params));
+    T3_TRY(t3_pg_write_params(batch->work, step->plan, batch->ordered + step->first, step->count,
+                              &params));
     return t3_pg_pipeline_send(batch->work->conn, &batch->work->pg, &step->plan->statement,
                                &params);
 }
@@ -456,7 +456,7 @@ static tears_status receive_winners(struct batch *batch, struct t3_write **write
     T3_AUTO(t3_pg_reader_done) struct t3_pg_reader reader = {0};
     struct tears_value storage[T3_KEY_COLUMNS_MAX];
     T3_TRY(t3_pg_pipeline_receive(batch->work->conn, &batch->work->pg, &result));
-    T3_TRY(t3_pg_reader_init(&reader, batch->work, batch->schema, result));
+    T3_TRY(t3_pg_reader_init(&reader, batch->work, result));
     for (size_t i = 0; i < t3_pg_result_rows(result); i++) {
         struct t3_row *row = NULL;
         struct t3_key key;
@@ -477,7 +477,7 @@ static tears_status fetch_winners(struct batch *batch, struct t3_write **writes,
         return t3_fail_memory(batch->work->call->error, T3_PG_ORIGIN);
     for (size_t i = 0; i < count; i++)
         keys[i] = &writes[i]->key;
-    T3_TRY(t3_pg_fetch_params(batch->work, batch->schema, batch->fetch, keys, count, &params));
+    T3_TRY(t3_pg_fetch_params(batch->work, batch->fetch, keys, count, &params));
     T3_TRY(t3_pg_pipeline_send(batch->work->conn, &batch->work->pg, &batch->fetch->statement,
                                &params));
     return receive_winners(batch, writes, count);

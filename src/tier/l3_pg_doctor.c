@@ -123,7 +123,7 @@ static tears_status probe(struct t3_l3 *l3, struct t3_l3_call *call, uint64_t *l
                           bool *ssl_out)
 {
     struct t3_pg_work work;
-    tears_status status = t3_pg_work_begin(l3, call, &work);
+    tears_status status = t3_pg_work_begin(l3, call, NULL, &work);
     if (status == TEARS_OK) {
         *ssl_out = t3_pg_conn_has_ssl(work.conn);
         status = measure(&work, latency_us_out);

@@ -73,13 +73,15 @@ struct t3_l3_tx {
 struct t3_pg_work {
     struct t3_l3_pg *l3;
     struct t3_l3_call *call;
+    const struct tears_schema *schema; /* NULL: of no table */
     struct t3_pg_conn *conn;
     struct t3_pg_call pg;
     bool applied; /* the statement went through, whatever happens to its answer */
 };
 
 /* TEARS_UNAVAILABLE also when the transaction's connection is gone. */
-tears_status t3_pg_work_begin(struct t3_l3 *l3, struct t3_l3_call *call, struct t3_pg_work *work);
+tears_status t3_pg_work_begin(struct t3_l3 *l3, struct t3_l3_call *call,
+                              const struct tears_schema *schema, struct t3_pg_work *work);
 /*
  * Gives the connection back; after a failed write notes whether its outcome is known.  A write that
  * went through but whose answer could not be taken ends its transaction: a call that failed must
@@ -96,13 +98,11 @@ tears_status t3_pg_wire_value(struct t3_arena *arena, const struct tears_value *
                               struct tears_value *out);
 
 /* Adds one value for a parameter; a failure names the column. */
-tears_status t3_pg_put_param(struct t3_pg_work *work, const struct tears_schema *schema,
-                             const struct t3_param *param, const struct tears_value *value,
-                             struct t3_pg_params *params);
+tears_status t3_pg_put_param(struct t3_pg_work *work, const struct t3_param *param,
+                             const struct tears_value *value, struct t3_pg_params *params);
 
 /* Adds an array of `count` values for a parameter. */
-tears_status t3_pg_put_param_array(struct t3_pg_work *work, const struct tears_schema *schema,
-                                   const struct t3_param *param,
+tears_status t3_pg_put_param_array(struct t3_pg_work *work, const struct t3_param *param,
                                    const struct tears_value *const *values, size_t count,
                                    struct t3_pg_params *params);
 
@@ -118,7 +118,6 @@ struct t3_pg_reader {
 };
 
 tears_status t3_pg_reader_init(struct t3_pg_reader *reader, struct t3_pg_work *work,
-                               const struct tears_schema *schema,
                                const struct t3_pg_result *result);
 tears_status t3_pg_reader_row(struct t3_pg_reader *reader, size_t index, struct t3_row **row_out);
 void t3_pg_reader_done(struct t3_pg_reader *reader);
@@ -140,9 +139,9 @@ tears_status t3_l3_pg_query(struct t3_l3 *l3, struct t3_l3_call *call, struct te
                             struct t3_result *result_out);
 
 /* Parameters of a fetch, one key or many. */
-tears_status t3_pg_fetch_params(struct t3_pg_work *work, const struct tears_schema *schema,
-                                const struct t3_pg_plan *plan, const struct t3_key *const *keys,
-                                size_t count, struct t3_pg_params *params);
+tears_status t3_pg_fetch_params(struct t3_pg_work *work, const struct t3_pg_plan *plan,
+                                const struct t3_key *const *keys, size_t count,
+                                struct t3_pg_params *params);
 
 /* l3_pg_write.c */
 tears_status t3_l3_pg_write(struct t3_l3 *l3, struct t3_l3_call *call,
@@ -155,13 +154,12 @@ tears_status t3_pg_write_many(struct t3_pg_work *work, const struct tears_schema
 
 /* Shared by single and many (l3_pg_write.c). */
 struct t3_pg_shape t3_pg_shape_of(enum t3_write_kind kind, const struct t3_write *write, bool many);
-tears_status t3_pg_write_params(struct t3_pg_work *work, const struct tears_schema *schema,
-                                const struct t3_pg_plan *plan, struct t3_write *const *writes,
-                                size_t count, struct t3_pg_params *params);
+tears_status t3_pg_write_params(struct t3_pg_work *work, const struct t3_pg_plan *plan,
+                                struct t3_write *const *writes, size_t count,
+                                struct t3_pg_params *params);
 /* Takes the row of a deletion: its version. */
-tears_status t3_pg_take_deleted(struct t3_pg_work *work, const struct tears_schema *schema,
-                                const struct t3_pg_result *result, size_t row,
-                                struct t3_write *write);
+tears_status t3_pg_take_deleted(struct t3_pg_work *work, const struct t3_pg_result *result,
+                                size_t row, struct t3_write *write);
 /* The write went through; `row` is what is stored now. */
 void t3_pg_write_done(const struct tears_schema *schema, struct t3_write *write,
                       struct t3_row *row);

@@ -19,30 +19,30 @@
 /* ---- parameters -------------------------------------------------------------------------------
  */
 
-static tears_status key_array(struct t3_pg_work *work, const struct tears_schema *schema,
-                              const struct t3_param *param, const struct t3_key *const *keys,
-                              size_t count, struct t3_pg_params *params)
+static tears_status key_array(struct t3_pg_work *work, const struct t3_param *param,
+                              const struct t3_key *const *keys, size_t count,
+                              struct t3_pg_params *params)
 {
     const struct tears_value **values = t3_arena_alloc(work->call->arena, count * sizeof *values);
     if (values == NULL)
         return t3_fail_memory(work->call->error, T3_PG_ORIGIN);
     for (size_t i = 0; i < count; i++)
         values[i] = &keys[i]->values[param->index];
-    return t3_pg_put_param_array(work, schema, param, values, count, params);
+    return t3_pg_put_param_array(work, param, values, count, params);
 }
 
-tears_status t3_pg_fetch_params(struct t3_pg_work *work, const struct tears_schema *schema,
-                                const struct t3_pg_plan *plan, const struct t3_key *const *keys,
-                                size_t count, struct t3_pg_params *params)
+tears_status t3_pg_fetch_params(struct t3_pg_work *work, const struct t3_pg_plan *plan,
+                                const struct t3_key *const *keys, size_t count,
+                                struct t3_pg_params *params)
 {
     if (t3_pg_params_init(params, work->call->arena, plan->dml.param_count) != TEARS_OK)
         return t3_fail_memory(work->call->error, T3_PG_ORIGIN);
     for (uint32_t i = 0; i < plan->dml.param_count; i++) {
         const struct t3_param *param = &plan->dml.params[i];
         if (plan->many)
-            T3_TRY(key_array(work, schema, param, keys, count, params));
+            T3_TRY(key_array(work, param, keys, count, params));
         else
-            T3_TRY(t3_pg_put_param(work, schema, param, &keys[0]->values[param->index], params));
+            T3_TRY(t3_pg_put_param(work, param, &keys[0]->values[param->index], params));
     }
     return TEARS_OK;
 }
@@ -126,7 +126,7 @@ static tears_status fetch_statement(struct t3_pg_work *work, const struct t3_pg_
         for (size_t i = 0; i < count; i++)
             all[i] = &keys[i];
     }
-    T3_TRY(t3_pg_fetch_params(work, plan->schema, plan, all, count, &params));
+    T3_TRY(t3_pg_fetch_params(work, plan, all, count, &params));
     return t3_pg_execute(work->conn, &work->pg, &plan->statement, &params, result_out);
 }
 
@@ -136,7 +136,7 @@ static tears_status fetch_chunk(struct t3_pg_work *work, const struct t3_pg_plan
     T3_AUTO(t3_pg_result_free_auto) struct t3_pg_result *result = NULL;
     T3_AUTO(t3_pg_reader_done) struct t3_pg_reader reader = {0};
     T3_TRY(fetch_statement(work, plan, keys, count, &result));
-    T3_TRY(t3_pg_reader_init(&reader, work, plan->schema, result));
+    T3_TRY(t3_pg_reader_init(&reader, work, result));
     if (!plan->many)
         return read_first(&reader, rows_out);
     struct key_index index;
@@ -146,13 +146,12 @@ static tears_status fetch_chunk(struct t3_pg_work *work, const struct t3_pg_plan
     return read_matched(&reader, &index, rows_out);
 }
 
-static tears_status receive_one(struct t3_pg_work *work, const struct t3_pg_plan *plan,
-                                struct t3_row **row_out)
+static tears_status receive_one(struct t3_pg_work *work, struct t3_row **row_out)
 {
     T3_AUTO(t3_pg_result_free_auto) struct t3_pg_result *result = NULL;
     T3_AUTO(t3_pg_reader_done) struct t3_pg_reader reader = {0};
     T3_TRY(t3_pg_pipeline_receive(work->conn, &work->pg, &result));
-    T3_TRY(t3_pg_reader_init(&reader, work, plan->schema, result));
+    T3_TRY(t3_pg_reader_init(&reader, work, result));
     return read_first(&reader, row_out);
 }
 
@@ -162,11 +161,11 @@ static tears_status fetch_window(struct t3_pg_work *work, const struct t3_pg_pla
     for (size_t i = 0; i < count; i++) {
         const struct t3_key *key = &keys[i];
         struct t3_pg_params params;
-        T3_TRY(t3_pg_fetch_params(work, plan->schema, plan, &key, 1, &params));
+        T3_TRY(t3_pg_fetch_params(work, plan, &key, 1, &params));
         T3_TRY(t3_pg_pipeline_send(work->conn, &work->pg, &plan->statement, &params));
     }
     for (size_t i = 0; i < count; i++)
-        T3_TRY(receive_one(work, plan, &rows_out[i]));
+        T3_TRY(receive_one(work, &rows_out[i]));
     return TEARS_OK;
 }
 
@@ -212,7 +211,7 @@ tears_status t3_l3_pg_fetch(struct t3_l3 *l3, struct t3_l3_call *call,
         return t3_fail_memory(call->error, T3_PG_ORIGIN);
     for (int attempt = 1;; attempt++) {
         struct t3_pg_work work;
-        tears_status status = t3_pg_work_begin(l3, call, &work);
+        tears_status status = t3_pg_work_begin(l3, call, schema, &work);
         if (status == TEARS_OK)
             status = fetch_on(&work, plan, keys, count, rows_out);
         const bool again = attempt == 1 && (t3_pg_work_may_retry(&work, status) ||
@@ -237,17 +236,16 @@ static const struct tears_value *scan_value(const struct t3_scan *scan,
     return limit;
 }
 
-static tears_status scan_params(struct t3_pg_work *work, const struct tears_schema *schema,
-                                const struct t3_scan *scan, const struct t3_dml *dml,
-                                struct t3_pg_params *params)
+static tears_status scan_params(struct t3_pg_work *work, const struct t3_scan *scan,
+                                const struct t3_dml *dml, struct t3_pg_params *params)
 {
     const uint64_t max = scan->row_max < INT64_MAX ? scan->row_max : INT64_MAX;
     const struct tears_value limit = tears_int((int64_t)max);
     if (t3_pg_params_init(params, work->call->arena, dml->param_count) != TEARS_OK)
         return t3_fail_memory(work->call->error, T3_PG_ORIGIN);
     for (uint32_t i = 0; i < dml->param_count; i++)
-        T3_TRY(t3_pg_put_param(work, schema, &dml->params[i],
-                               scan_value(scan, &limit, &dml->params[i]), params));
+        T3_TRY(t3_pg_put_param(work, &dml->params[i], scan_value(scan, &limit, &dml->params[i]),
+                               params));
     return TEARS_OK;
 }
 
@@ -276,12 +274,11 @@ static tears_status scan_statement(struct t3_arena *arena, const struct tears_sc
     return TEARS_OK;
 }
 
-static tears_status read_all(struct t3_pg_work *work, const struct tears_schema *schema,
-                             const struct t3_pg_result *result, struct t3_row ***rows_out,
-                             size_t *count_out)
+static tears_status read_all(struct t3_pg_work *work, const struct t3_pg_result *result,
+                             struct t3_row ***rows_out, size_t *count_out)
 {
     T3_AUTO(t3_pg_reader_done) struct t3_pg_reader reader = {0};
-    T3_TRY(t3_pg_reader_init(&reader, work, schema, result));
+    T3_TRY(t3_pg_reader_init(&reader, work, result));
     const size_t count = t3_pg_result_rows(result);
     struct t3_row **rows = t3_arena_array(work->call->arena, count, sizeof(*rows));
     if (rows == NULL)
@@ -298,9 +295,10 @@ struct scan_goal {
     size_t count;
 };
 
-static tears_status scan_on(struct t3_pg_work *work, const struct tears_schema *schema,
-                            const struct t3_scan *scan, struct scan_goal *goal)
+static tears_status scan_on(struct t3_pg_work *work, const struct t3_scan *scan,
+                            struct scan_goal *goal)
 {
+    const struct tears_schema *schema = work->schema;
     T3_AUTO(t3_dml_done) struct t3_dml dml = {0};
     T3_AUTO(t3_pg_result_free_auto) struct t3_pg_result *result = NULL;
     struct t3_pg_statement statement;
@@ -310,9 +308,9 @@ static tears_status scan_on(struct t3_pg_work *work, const struct tears_schema *
         return t3_fail(work->call->error, status, T3_PG_ORIGIN,
                        "the statement of a scan of table '" T3_STR_FMT "' could not be built",
                        T3_STR_ARG(schema->name));
-    T3_TRY(scan_params(work, schema, scan, &dml, &params));
+    T3_TRY(scan_params(work, scan, &dml, &params));
     T3_TRY(t3_pg_execute(work->conn, &work->pg, &statement, &params, &result));
-    return read_all(work, schema, result, &goal->rows, &goal->count);
+    return read_all(work, result, &goal->rows, &goal->count);
 }
 
 tears_status t3_l3_pg_scan(struct t3_l3 *l3, struct t3_l3_call *call,
@@ -322,9 +320,9 @@ tears_status t3_l3_pg_scan(struct t3_l3 *l3, struct t3_l3_call *call,
     for (int attempt = 1;; attempt++) {
         struct t3_pg_work work;
         struct scan_goal goal = {0};
-        tears_status status = t3_pg_work_begin(l3, call, &work);
+        tears_status status = t3_pg_work_begin(l3, call, schema, &work);
         if (status == TEARS_OK)
-            status = scan_on(&work, schema, scan, &goal);
+            status = scan_on(&work, scan, &goal);
         const bool again = attempt == 1 && t3_pg_work_may_retry(&work, status);
         t3_pg_work_end(&work, status, false);
         if (again)
@@ -431,7 +429,7 @@ tears_status t3_l3_pg_query(struct t3_l3 *l3, struct t3_l3_call *call, struct te
                        "the statement contains a NUL byte");
     struct t3_pg_work work;
     struct t3_pg_params sent;
-    tears_status status = t3_pg_work_begin(l3, call, &work);
+    tears_status status = t3_pg_work_begin(l3, call, NULL, &work);
     if (status == TEARS_OK)
         status = query_params(&work, params, param_count, &sent);
     if (status == TEARS_OK)

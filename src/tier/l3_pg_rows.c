@@ -30,9 +30,10 @@ tears_status t3_pg_wire_value(struct t3_arena *arena, const struct tears_value *
     return TEARS_OK;
 }
 
-static tears_status param_failed(struct t3_pg_work *work, const struct tears_schema *schema,
-                                 const struct t3_param *param, tears_status status)
+static tears_status param_failed(struct t3_pg_work *work, const struct t3_param *param,
+                                 tears_status status)
 {
+    const struct tears_schema *schema = work->schema;
     struct tears_error *error = work->call->error;
     if (status == TEARS_NO_MEMORY)
         return t3_fail_memory(error, T3_PG_ORIGIN);
@@ -49,15 +50,14 @@ static tears_status param_failed(struct t3_pg_work *work, const struct tears_sch
                    T3_STR_ARG(column), T3_STR_ARG(schema->name));
 }
 
-tears_status t3_pg_put_param(struct t3_pg_work *work, const struct tears_schema *schema,
-                             const struct t3_param *param, const struct tears_value *value,
-                             struct t3_pg_params *params)
+tears_status t3_pg_put_param(struct t3_pg_work *work, const struct t3_param *param,
+                             const struct tears_value *value, struct t3_pg_params *params)
 {
     struct tears_value sent;
     tears_status status = t3_pg_wire_value(work->call->arena, value, &sent);
     if (status == TEARS_OK)
         status = t3_pg_put(params, t3_pg_type_of_wire(param->wire), &sent);
-    return status == TEARS_OK ? TEARS_OK : param_failed(work, schema, param, status);
+    return status == TEARS_OK ? TEARS_OK : param_failed(work, param, status);
 }
 
 /* Vectors have to be converted one by one; everything else is sent from where it is. */
@@ -81,11 +81,11 @@ static bool is_vector(const struct tears_schema *schema, uint32_t column)
     return column != T3_NO_COLUMN && schema->columns[column].kind == TEARS_KIND_VECTOR;
 }
 
-tears_status t3_pg_put_param_array(struct t3_pg_work *work, const struct tears_schema *schema,
-                                   const struct t3_param *param,
+tears_status t3_pg_put_param_array(struct t3_pg_work *work, const struct t3_param *param,
                                    const struct tears_value *const *values, size_t count,
                                    struct t3_pg_params *params)
 {
+    const struct tears_schema *schema = work->schema;
     const uint32_t type = t3_pg_type_of_wire(param->wire);
     const struct tears_value **converted = NULL;
     tears_status status = TEARS_OK;
@@ -93,15 +93,16 @@ tears_status t3_pg_put_param_array(struct t3_pg_work *work, const struct tears_s
         status = convert_all(work->call->arena, values, count, &converted);
     if (status == TEARS_OK)
         status = t3_pg_put_array(params, type, converted != NULL ? converted : values, count);
-    return status == TEARS_OK ? TEARS_OK : param_failed(work, schema, param, status);
+    return status == TEARS_OK ? TEARS_OK : param_failed(work, param, status);
 }
 
 /* ---- rows -------------------------------------------------------------------------------------
  */
 
 tears_status t3_pg_reader_init(struct t3_pg_reader *reader, struct t3_pg_work *work,
-                               const struct tears_schema *schema, const struct t3_pg_result *result)
+                               const struct t3_pg_result *result)
 {
+    const struct tears_schema *schema = work->schema;
     memset(reader, 0, sizeof *reader);
     reader->schema = schema;
     reader->result = result;

@@ -60,10 +60,11 @@ static const struct tears_value *value_of(const struct tears_schema *schema,
     return storage;
 }
 
-static tears_status put_array(struct t3_pg_work *work, const struct tears_schema *schema,
-                              const struct t3_param *param, struct t3_write *const *writes,
-                              size_t count, struct t3_pg_params *params)
+static tears_status put_array(struct t3_pg_work *work, const struct t3_param *param,
+                              struct t3_write *const *writes, size_t count,
+                              struct t3_pg_params *params)
 {
+    const struct tears_schema *schema = work->schema;
     struct t3_arena *arena = work->call->arena;
     const struct tears_value **values = t3_arena_alloc(arena, count * sizeof *values);
     struct tears_value *bases = NULL;
@@ -73,23 +74,23 @@ static tears_status put_array(struct t3_pg_work *work, const struct tears_schema
         return t3_fail_memory(work->call->error, T3_PG_ORIGIN);
     for (size_t i = 0; i < count; i++)
         values[i] = value_of(schema, writes[i], param, bases != NULL ? &bases[i] : NULL);
-    return t3_pg_put_param_array(work, schema, param, values, count, params);
+    return t3_pg_put_param_array(work, param, values, count, params);
 }
 
-tears_status t3_pg_write_params(struct t3_pg_work *work, const struct tears_schema *schema,
-                                const struct t3_pg_plan *plan, struct t3_write *const *writes,
-                                size_t count, struct t3_pg_params *params)
+tears_status t3_pg_write_params(struct t3_pg_work *work, const struct t3_pg_plan *plan,
+                                struct t3_write *const *writes, size_t count,
+                                struct t3_pg_params *params)
 {
+    const struct tears_schema *schema = work->schema;
     struct tears_value base;
     if (t3_pg_params_init(params, work->call->arena, plan->dml.param_count) != TEARS_OK)
         return t3_fail_memory(work->call->error, T3_PG_ORIGIN);
     for (uint32_t i = 0; i < plan->dml.param_count; i++) {
         const struct t3_param *param = &plan->dml.params[i];
         if (plan->many)
-            T3_TRY(put_array(work, schema, param, writes, count, params));
+            T3_TRY(put_array(work, param, writes, count, params));
         else
-            T3_TRY(t3_pg_put_param(work, schema, param, value_of(schema, writes[0], param, &base),
-                                   params));
+            T3_TRY(t3_pg_put_param(work, param, value_of(schema, writes[0], param, &base), params));
     }
     return TEARS_OK;
 }
@@ -145,10 +146,10 @@ void t3_pg_write_lost(const struct tears_schema *schema, enum t3_write_kind kind
 }
 
 /* A deletion returns the key, then the version if the table has one. */
-tears_status t3_pg_take_deleted(struct t3_pg_work *work, const struct tears_schema *schema,
-                                const struct t3_pg_result *result, size_t row,
-                                struct t3_write *write)
+tears_status t3_pg_take_deleted(struct t3_pg_work *work, const struct t3_pg_result *result,
+                                size_t row, struct t3_write *write)
 {
+    const struct tears_schema *schema = work->schema;
     write->status = TEARS_OK;
     write->row = NULL;
     write->version = 0;
@@ -175,9 +176,10 @@ tears_status t3_pg_take_deleted(struct t3_pg_work *work, const struct tears_sche
 
 /* Runs in the same transaction when there is one; else nothing was written, so a failure here hides
  * nothing. */
-static tears_status settle_lost(struct t3_pg_work *work, const struct tears_schema *schema,
-                                enum t3_write_kind kind, struct t3_write *write)
+static tears_status settle_lost(struct t3_pg_work *work, enum t3_write_kind kind,
+                                struct t3_write *write)
 {
+    const struct tears_schema *schema = work->schema;
     struct t3_row *winner = NULL;
     if (t3_pg_wants_winner(kind, write)) {
         const struct t3_pg_shape shape = {.operation = T3_PG_FETCH};
@@ -189,9 +191,9 @@ static tears_status settle_lost(struct t3_pg_work *work, const struct tears_sche
         if (t3_pg_plan_find(&work->l3->plans, schema, &shape, &plan) != TEARS_OK)
             return t3_fail_memory(work->call->error, T3_PG_ORIGIN);
         work->pg.sent = false;
-        T3_TRY(t3_pg_fetch_params(work, schema, plan, &key, 1, &params));
+        T3_TRY(t3_pg_fetch_params(work, plan, &key, 1, &params));
         T3_TRY(t3_pg_execute(work->conn, &work->pg, &plan->statement, &params, &result));
-        T3_TRY(t3_pg_reader_init(&reader, work, schema, result));
+        T3_TRY(t3_pg_reader_init(&reader, work, result));
         if (t3_pg_result_rows(result) > 0)
             T3_TRY(t3_pg_reader_row(&reader, 0, &winner));
     }
@@ -199,20 +201,22 @@ static tears_status settle_lost(struct t3_pg_work *work, const struct tears_sche
     return TEARS_OK;
 }
 
-static tears_status take_written(struct t3_pg_work *work, const struct tears_schema *schema,
-                                 const struct t3_pg_result *result, struct t3_write *write)
+static tears_status take_written(struct t3_pg_work *work, const struct t3_pg_result *result,
+                                 struct t3_write *write)
 {
+    const struct tears_schema *schema = work->schema;
     T3_AUTO(t3_pg_reader_done) struct t3_pg_reader reader = {0};
     struct t3_row *row = NULL;
-    T3_TRY(t3_pg_reader_init(&reader, work, schema, result));
+    T3_TRY(t3_pg_reader_init(&reader, work, result));
     T3_TRY(t3_pg_reader_row(&reader, 0, &row));
     t3_pg_write_done(schema, write, row);
     return TEARS_OK;
 }
 
-static tears_status write_one(struct t3_pg_work *work, const struct tears_schema *schema,
-                              enum t3_write_kind kind, struct t3_write *write)
+static tears_status write_one(struct t3_pg_work *work, enum t3_write_kind kind,
+                              struct t3_write *write)
 {
+    const struct tears_schema *schema = work->schema;
     const struct t3_pg_shape shape = t3_pg_shape_of(kind, write, false);
     T3_AUTO(t3_pg_plan_drop_auto) struct t3_pg_plan *plan = NULL;
     T3_AUTO(t3_pg_result_free_auto) struct t3_pg_result *result = NULL;
@@ -222,14 +226,14 @@ static tears_status write_one(struct t3_pg_work *work, const struct tears_schema
         return t3_fail(work->call->error, status, T3_PG_ORIGIN,
                        "the statement for table '" T3_STR_FMT "' could not be built",
                        T3_STR_ARG(schema->name));
-    T3_TRY(t3_pg_write_params(work, schema, plan, &write, 1, &params));
+    T3_TRY(t3_pg_write_params(work, plan, &write, 1, &params));
     T3_TRY(t3_pg_execute(work->conn, &work->pg, &plan->statement, &params, &result));
     if (t3_pg_result_rows(result) == 0)
-        return settle_lost(work, schema, kind, write);
+        return settle_lost(work, kind, write);
     work->applied = true;
     if (kind == T3_WRITE_DELETE)
-        return t3_pg_take_deleted(work, schema, result, 0, write);
-    return take_written(work, schema, result, write);
+        return t3_pg_take_deleted(work, result, 0, write);
+    return take_written(work, result, write);
 }
 
 /*
@@ -244,9 +248,9 @@ tears_status t3_l3_pg_write(struct t3_l3 *l3, struct t3_l3_call *call,
         return TEARS_OK;
     for (int attempt = 1;; attempt++) {
         struct t3_pg_work work;
-        tears_status status = t3_pg_work_begin(l3, call, &work);
+        tears_status status = t3_pg_work_begin(l3, call, schema, &work);
         if (status == TEARS_OK)
-            status = count == 1 ? write_one(&work, schema, kind, writes)
+            status = count == 1 ? write_one(&work, kind, writes)
                                 : t3_pg_write_many(&work, schema, kind, writes, count);
         const bool again = attempt == 1 && status != TEARS_OK && work.pg.stale && call->tx == NULL;
         t3_pg_work_end(&work, status, true);
