@@ -117,33 +117,6 @@ tears_status t3_cells_of(struct tears_session *session, const struct tears_schem
     return TEARS_OK;
 }
 
-/* Columns that an insert need not give: something else provides their value. */
-static bool has_other_source(const struct t3_column *column)
-{
-    if (column->nullable && !column->primary)
-        return true;
-    if (column->server_default.len > 0 || column->generated || column->version)
-        return true;
-    /* the Python package stamps this one; so do the SQL builders */
-    return column->kind == TEARS_KIND_TIMESTAMP && t3_str_is(column->name, "date_created");
-}
-
-tears_status t3_cells_complete(struct tears_session *session, const struct tears_schema *schema,
-                               const struct t3_cell *cells, uint32_t count)
-{
-    uint32_t next = 0;
-    for (uint32_t column = 0; column < schema->column_count; column++) {
-        if (next < count && cells[next].column == column) {
-            next++;
-            continue;
-        }
-        if (!has_other_source(&schema->columns[column]))
-            return refuse(session, schema, schema->columns[column].name,
-                          "a value is required, and none was given");
-    }
-    return TEARS_OK;
-}
-
 tears_status t3_cells_key(struct tears_session *session, const struct tears_schema *schema,
                           const struct t3_cell *cells, uint32_t count, struct t3_key *key_out)
 {

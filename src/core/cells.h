@@ -27,11 +27,6 @@ tears_status t3_cell_check(struct tears_session *session, const struct tears_sch
                            struct tears_str column, const struct tears_value *value,
                            enum t3_cells_use use, struct t3_cell *cell_out);
 
-/* Whether an insert gives every column that has no other source.  TEARS_INVALID names the first
- * that is missing. */
-tears_status t3_cells_complete(struct tears_session *session, const struct tears_schema *schema,
-                               const struct t3_cell *cells, uint32_t count);
-
 /*
  * The key among the cells; key_out->count is 0 when the database makes it.  TEARS_INVALID when only
  * a part is there or a part that nobody makes is missing.

@@ -11,8 +11,8 @@
 #include "core/coherence.h"
 
 #include "codec/notice.h"
-#include "schema/notice_action.h"
 #include "core/repair.h"
+#include "schema/notice_action.h"
 
 static void drop_row(struct tears_collection *collection, const struct t3_key *key)
 {

@@ -261,7 +261,7 @@ tears_status tears_entity_save(tears_entity *entity)
     struct t3_change change = {.cells = entity->changes, .cell_count = entity->change_count};
     const bool is_new = entity->row == NULL;
     if (is_new) {
-        T3_TRY(t3_cells_complete(session, schema, change.cells, change.cell_count));
+        T3_TRY(t3_schema_check_insert(schema, change.cells, change.cell_count, &session->error));
         T3_TRY(t3_cells_key(session, schema, change.cells, change.cell_count, &change.key));
     } else {
         T3_TRY(key_of_entity(entity, &change.key));

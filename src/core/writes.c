@@ -20,7 +20,7 @@ static tears_status change_of_fields(struct tears_session *session,
     memset(change_out, 0, sizeof *change_out);
     T3_TRY(t3_cells_of(session, schema, fields, field_count, T3_CELLS_INSERT, &cells,
                        &change_out->cell_count));
-    T3_TRY(t3_cells_complete(session, schema, cells, change_out->cell_count));
+    T3_TRY(t3_schema_check_insert(schema, cells, change_out->cell_count, &session->error));
     change_out->cells = cells;
     change_out->seen = UINT64_MAX;
     return t3_cells_key(session, schema, cells, change_out->cell_count, &change_out->key);
