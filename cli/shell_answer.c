@@ -45,7 +45,8 @@ static void put_degraded(uint32_t degraded, struct cli_text *line)
     cli_text_put_char(line, ']');
 }
 
-static void put_stats(tears_client *client, const char *separator, struct cli_text *line)
+/* As members of a JSON object, or one on a line for people. */
+static void put_stats(tears_client *client, bool human, struct cli_text *line)
 {
     struct tears_client_stats stats = {.size = sizeof stats};
     tears_client_stats(client, &stats);
@@ -83,9 +84,17 @@ static void put_stats(tears_client *client, const char *separator, struct cli_te
         {"notices_rejected", stats.notices_rejected},
         {"degraded_writes", stats.degraded_writes},
     };
-    for (size_t i = 0; i < CLI_COUNT(counters); i++)
-        cli_text_printf(line, "%s\"%s\":%llu", i > 0 ? separator : "", counters[i].name,
-                        (unsigned long long)counters[i].value);
+    for (size_t i = 0; i < CLI_COUNT(counters); i++) {
+        const char *separator = i == 0 ? "" : (human ? "\n" : ",");
+        if (human)
+            cli_text_printf(line, "%s%-18s", separator, counters[i].name);
+        else
+            cli_text_printf(line, "%s\"%s\":", separator, counters[i].name);
+        if (human)
+            cli_text_put_count(line, counters[i].value);
+        else
+            cli_text_printf(line, "%llu", (unsigned long long)counters[i].value);
+    }
 }
 
 /* ---- for programs ---- */
@@ -127,7 +136,7 @@ static void put_shape(struct cli_shell *shell, const struct cli_answer *answer,
         break;
     case CLI_SHAPE_STATS:
         cli_text_put_c(line, ",\"stats\":{");
-        put_stats(shell->context.client, ",", line);
+        put_stats(shell->context.client, false, line);
         cli_text_put_char(line, '}');
         break;
     case CLI_SHAPE_TEXT:
@@ -205,7 +214,7 @@ static int print_shape(struct cli_shell *shell, const struct cli_answer *answer)
         cli_text_printf(&line, "%zu found", answer->found);
         break;
     case CLI_SHAPE_STATS:
-        put_stats(shell->context.client, "\n", &line);
+        put_stats(shell->context.client, true, &line);
         break;
     case CLI_SHAPE_TEXT:
         cli_text_put(&line, cli_text_str(&answer->text));
