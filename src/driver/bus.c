@@ -98,10 +98,14 @@ static natsStatus subscribe(struct t3_bus *bus, const char *subject)
     natsConnection *connection = bus->nats->connection;
     status = natsConnection_Subscribe(&bus->messages, connection, subject, on_message, bus);
     if (status == NATS_OK)
+        status = t3_nats_end_watch(&bus->messages_end, bus->messages);
+    if (status == NATS_OK)
         status = natsSubscription_SetPendingLimits(bus->messages, PENDING_MESSAGES_MAX,
                                                    PENDING_BYTES_MAX);
     if (status == NATS_OK)
         status = natsConnection_Subscribe(&bus->answers, connection, answers, on_answer, bus);
+    if (status == NATS_OK)
+        status = t3_nats_end_watch(&bus->answers_end, bus->answers);
     if (status == NATS_OK)
         status = natsSubscription_SetPendingLimits(bus->answers, -1, -1);
     return status;

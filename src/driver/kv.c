@@ -110,6 +110,16 @@ struct opening_call {
     struct tears_error error;
 };
 
+/* A server that was silent before is given less time. */
+static int64_t ask_wait_ms(struct t3_kv *kv)
+{
+    enum { SUSPECT_WAIT_MS = 100 };
+    const bool is_suspect = atomic_load_explicit(&kv->bucket_is_suspect, memory_order_relaxed);
+    if (is_suspect && kv->options.wait_ms > SUSPECT_WAIT_MS)
+        return SUSPECT_WAIT_MS;
+    return (int64_t)kv->options.wait_ms;
+}
+
 /* Asks JetStream's interface; the settings, or the server's error code. */
 static tears_status ask_stream(struct t3_kv *kv, const char *verb, struct tears_str body,
                                struct t3_kv_settings *settings_out, int64_t *code_out)
@@ -117,9 +127,8 @@ static tears_status ask_stream(struct t3_kv *kv, const char *verb, struct tears_
     char subject[T3_KV_BUCKET_BYTES_MAX + 64];
     snprintf(subject, sizeof subject, "$JS.API.STREAM.%s.KV_%s", verb, kv->bucket);
     natsMsg *reply = NULL;
-    const natsStatus status =
-        natsConnection_Request(&reply, kv->options.prompt->connection, subject, body.ptr,
-                               (int)body.len, (int64_t)kv->options.wait_ms);
+    const natsStatus status = natsConnection_Request(
+        &reply, kv->options.prompt->connection, subject, body.ptr, (int)body.len, ask_wait_ms(kv));
     if (status == NATS_NO_RESPONDERS)
         return TEARS_UNSUPPORTED;
     if (status != NATS_OK)
@@ -170,6 +179,7 @@ static tears_status find_or_create(struct t3_kv *kv, struct tears_error *error_o
 {
     struct t3_kv_settings found = {0};
     int64_t code = 0;
+    const uint64_t losses = t3_nats_losses(kv->options.prompt);
     tears_status status = ask_stream(kv, "INFO", tears_str_n("", 0), &found, &code);
     if (status == TEARS_OK && code == T3_JS_NO_STREAM)
         status = create_bucket(kv, &found, &code);
@@ -184,15 +194,20 @@ static tears_status find_or_create(struct t3_kv *kv, struct tears_error *error_o
     }
     log_differences(kv, &found);
     t3_breaker_close(&kv->breaker);
+    atomic_store_explicit(&kv->bucket_is_suspect, false, memory_order_relaxed);
+    atomic_store_explicit(&kv->bucket_losses, losses, memory_order_relaxed);
     atomic_store_explicit(&kv->bucket_state,
                           found.allow_direct ? KV_BUCKET_DIRECT : KV_BUCKET_INDIRECT,
                           memory_order_release);
     return TEARS_OK;
 }
 
+/* Not after a reconnect: a server that was restarted has lost what it had in memory. */
 static bool bucket_is_known(struct t3_kv *kv)
 {
-    return atomic_load_explicit(&kv->bucket_state, memory_order_acquire) != KV_BUCKET_UNKNOWN;
+    return atomic_load_explicit(&kv->bucket_state, memory_order_acquire) != KV_BUCKET_UNKNOWN &&
+           atomic_load_explicit(&kv->bucket_losses, memory_order_relaxed) ==
+               t3_nats_losses(kv->options.prompt);
 }
 
 /* One thread asks, for all who wait. */
@@ -279,6 +294,7 @@ static void clear_results(struct t3_kv_request *request)
     request->is_unread = false;
     request->is_delivered = false;
     request->bucket_missing = false;
+    request->bucket_suspect = false;
 }
 
 static void fail_all(struct t3_kv_request **requests, size_t count, tears_status status)
@@ -334,19 +350,35 @@ static size_t settle(struct t3_kv *kv, const struct t3_kv_call *call,
                      struct t3_kv_request **requests, size_t count)
 {
     size_t again = 0;
-    bool bucket_missing = false;
+    bool is_missing = false;
+    bool is_suspect = false;
     for (size_t i = 0; i < count; i++) {
         struct t3_kv_request *request = requests[i];
         t3_kv_message_read(kv, request);
         deliver(call, request);
-        if (is_worth_another_run(call, request)) {
-            bucket_missing = bucket_missing || request->bucket_missing;
+        is_missing = is_missing || request->bucket_missing;
+        is_suspect = is_suspect || request->bucket_suspect;
+        if (is_worth_another_run(call, request))
             requests[again++] = request;
-        }
     }
-    if (bucket_missing)
+    if (is_suspect)
+        atomic_store_explicit(&kv->bucket_is_suspect, true, memory_order_relaxed);
+    if (is_missing || is_suspect)
         t3_kv_forget_bucket(kv);
     return again;
+}
+
+/* The bucket is there and the server speaks, but direct gets stay unanswered: no more of them for a
+ * moment. */
+static bool gives_up(struct t3_kv *kv, struct t3_kv_request **requests, size_t count, size_t runs)
+{
+    if (runs == RUNS_MAX || count == 0)
+        return true;
+    if (runs == 1 || !requests[0]->bucket_suspect)
+        return false;
+    const uint64_t now = t3_now_us();
+    t3_breaker_open(&kv->breaker, now, now);
+    return true;
 }
 
 static tears_status run_requests(struct t3_kv *kv, const struct t3_kv_call *call,
@@ -356,12 +388,11 @@ static tears_status run_requests(struct t3_kv *kv, const struct t3_kv_call *call
     for (size_t runs = 1; count > 0; runs++) {
         T3_TRY(run_once(kv, call, requests, count, error_out));
         count = settle(kv, call, requests, count);
-        if (runs == RUNS_MAX)
+        if (gives_up(kv, requests, count, runs))
             break;
         for (size_t i = 0; i < count; i++) {
             t3_kv_release(requests[i], 1);
             clear_results(requests[i]);
-            requests[i]->status = TEARS_TIMEOUT;
         }
     }
     return TEARS_OK;

@@ -89,7 +89,8 @@ struct t3_kv_request {
     bool is_unread;
     bool is_delivered;
     bool is_direct;
-    bool bucket_missing;
+    bool bucket_missing; /* nobody listens */
+    bool bucket_suspect; /* silence: a direct get from a bucket that is gone is not answered */
 };
 
 struct t3_kv_call {

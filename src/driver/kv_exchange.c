@@ -236,20 +236,28 @@ static void end_unanswered(struct kv_exchange *exchange, tears_status status)
     }
 }
 
-/* A server from which nothing was heard for the whole wait, or a good part of it, hangs. */
-static void judge_server(struct kv_exchange *exchange, enum step step)
+/* Whether the server was silent for the whole wait, or a good part of it. */
+static bool was_silent(const struct kv_exchange *exchange, enum step step)
 {
     enum { PATIENCE_US = 100000 };
-    struct t3_breaker *breaker = &exchange->kv->breaker;
-    if (exchange->heard_us != exchange->started_us) {
-        t3_breaker_close(breaker);
-        return;
-    }
-    const uint64_t now = t3_now_us();
-    const uint64_t waited = now - exchange->started_us;
-    if (step == STEP_TIMED_OUT &&
-        (waited >= PATIENCE_US || waited >= exchange->kv->options.wait_ms * 1000))
-        t3_breaker_open(breaker, exchange->started_us, now);
+    const uint64_t waited_us = t3_now_us() - exchange->started_us;
+    return step == STEP_TIMED_OUT && exchange->heard_us == exchange->started_us &&
+           (waited_us >= PATIENCE_US || waited_us >= exchange->kv->options.wait_ms * 1000);
+}
+
+/*
+ * A silent server hangs; unless all that was asked of it were direct gets, which it does not answer
+ * when the bucket is gone: then that is looked into first.
+ */
+static void judge_silence(struct kv_exchange *exchange)
+{
+    bool may_be_bucket = exchange->is_direct;
+    for (size_t i = 0; i < exchange->count; i++)
+        may_be_bucket = may_be_bucket && exchange->requests[i]->verb == T3_KV_GET;
+    for (size_t i = 0; i < exchange->count; i++)
+        exchange->requests[i]->bucket_suspect = may_be_bucket;
+    if (!may_be_bucket)
+        t3_breaker_open(&exchange->kv->breaker, exchange->started_us, t3_now_us());
 }
 
 void t3_kv_exchange_run(struct kv_exchange *exchange, struct kv_lane *lane)
@@ -268,5 +276,8 @@ void t3_kv_exchange_run(struct kv_exchange *exchange, struct kv_lane *lane)
     end_unanswered(exchange, step == STEP_LOST ? TEARS_UNAVAILABLE : TEARS_TIMEOUT);
     if (step != STEP_GO_ON)
         t3_kv_inbox_done(exchange->inbox);
-    judge_server(exchange, step);
+    if (exchange->heard_us != exchange->started_us)
+        t3_breaker_close(&exchange->kv->breaker);
+    else if (was_silent(exchange, step))
+        judge_silence(exchange);
 }

@@ -53,6 +53,8 @@ struct t3_kv {
     char stored_get[T3_KV_BUCKET_BYTES_MAX + 64];        /* "$JS.API.STREAM.MSG.GET.KV_b" */
     char subject_prefix[T3_KV_BUCKET_BYTES_MAX + 16];    /* "$KV.b." */
     atomic_int bucket_state;
+    _Atomic uint64_t bucket_losses; /* the connection's losses when the state was found out */
+    atomic_bool bucket_is_suspect;
     atomic_bool differences_logged;
     struct t3_breaker breaker;
     struct t3_combine small;

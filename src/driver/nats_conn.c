@@ -347,16 +347,25 @@ static void on_subscription_complete(void *closure)
 
 void t3_nats_end_init(struct t3_nats_end *end)
 {
+    end->is_watched = false;
     end->done = false;
     t3_mutex_init(&end->mutex);
     t3_cond_init(&end->wake);
+}
+
+natsStatus t3_nats_end_watch(struct t3_nats_end *end, natsSubscription *subscription)
+{
+    const natsStatus status =
+        natsSubscription_SetOnCompleteCB(subscription, on_subscription_complete, end);
+    end->is_watched = status == NATS_OK;
+    return status;
 }
 
 bool t3_nats_end_subscription(struct t3_nats_end *end, natsSubscription *subscription)
 {
     if (subscription == NULL)
         return true;
-    if (natsSubscription_SetOnCompleteCB(subscription, on_subscription_complete, end) != NATS_OK)
+    if (!end->is_watched)
         return false;
     (void)natsSubscription_Unsubscribe(subscription); /* fails only when it has ended already */
     const struct t3_deadline deadline = t3_deadline_in_ms(CLOSE_WAIT_MS);

@@ -30,10 +30,14 @@ tears_status t3_nats_to_status(natsStatus status);
 struct t3_nats_end {
     struct t3_mutex mutex;
     struct t3_cond wake;
+    bool is_watched;
     bool done;
 };
 
 void t3_nats_end_init(struct t3_nats_end *end);
+/* To be called once, when the subscription is made: it ends by itself when the server refuses the
+ * connection. */
+natsStatus t3_nats_end_watch(struct t3_nats_end *end, natsSubscription *subscription);
 /* Ends the subscription (NULL is accepted) and waits for its callbacks. False when that took too
  * long. */
 bool t3_nats_end_subscription(struct t3_nats_end *end, natsSubscription *subscription);

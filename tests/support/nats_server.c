@@ -85,7 +85,8 @@ static void write_config(struct test_nats *nats, const struct test_nats_options 
     if (file == NULL)
         give_up("cannot write the configuration");
     if (!options->no_jetstream)
-        fprintf(file, "jetstream { store_dir: \"%s/store\" }\n", nats->folder);
+        fprintf(file, "jetstream {\nstore_dir: \"%s/store\"\n%s\n}\n", nats->folder,
+                options->jetstream != NULL ? options->jetstream : "");
     fprintf(file, "%s\n", options->config != NULL ? options->config : "");
     fclose(file);
 }
@@ -174,9 +175,18 @@ void test_nats_kill(struct test_nats *nats)
     send_and_reap(nats, SIGKILL);
 }
 
+/* Whether all of the process has stopped; the signal takes a moment. */
+static bool is_stopped(const struct test_nats *nats)
+{
+    int status = 0;
+    return waitpid(nats->pid, &status, WUNTRACED | WNOHANG) == nats->pid && WIFSTOPPED(status);
+}
+
 void test_nats_pause(struct test_nats *nats)
 {
     kill(nats->pid, SIGSTOP);
+    for (int waited = 0; waited < READY_MS_MAX && !is_stopped(nats); waited += PAUSE_MS)
+        sleep_ms(PAUSE_MS);
 }
 
 void test_nats_resume(struct test_nats *nats)
