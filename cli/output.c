@@ -45,6 +45,8 @@ int cli_exit_of(tears_status status)
     return CLI_EXIT_BROKEN;
 }
 
+static void text_put_va(struct cli_text *text, const char *format, va_list args) CLI_PRINTF(2, 0);
+
 static void text_put_va(struct cli_text *text, const char *format, va_list args)
 {
     char *message = NULL;
