@@ -163,6 +163,16 @@ static bool may_connect_locked(const struct t3_pg_pool *pool) T3_REQUIRES(pool->
     return pool->failures == 0 || t3_now_us() >= pool->retry_at_us;
 }
 
+/* Until the deadline, or until the pause after a failure is over and there is room to try again. */
+static struct t3_deadline wait_until_locked(const struct t3_pg_pool *pool,
+                                            const struct t3_pg_call *call) T3_REQUIRES(pool->mutex)
+{
+    struct t3_deadline until = call->deadline;
+    if (pool->open_count < pool->max && pool->retry_at_us < until.at_us)
+        until.at_us = pool->retry_at_us;
+    return until;
+}
+
 /*
  * Takes a free connection, or counts one to be opened (*conn_out stays NULL), or waits for either.
  */
@@ -180,7 +190,7 @@ static tears_status take_locked(struct t3_pg_pool *pool, struct t3_pg_call *call
         if (pool->open_count == 0)
             return backing_off_locked(pool, call);
         pool->waiting++;
-        const bool woken = t3_cond_wait(&pool->freed, &pool->mutex, call->deadline);
+        const bool woken = t3_cond_wait(&pool->freed, &pool->mutex, wait_until_locked(pool, call));
         pool->waiting--;
         if (!woken && pool->free == NULL && t3_deadline_passed(call->deadline))
             return t3_fail(call->error, TEARS_TIMEOUT, T3_PG_ORIGIN,

@@ -726,6 +726,81 @@ static void test_tables_may_change_under_prepared_statements(void **state)
     assert_non_null(fetch_one(f, tears_int(1)));
 }
 
+static const char fatal_sql[] =
+    "CREATE FUNCTION hang_up() RETURNS trigger LANGUAGE plpgsql AS"
+    " $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$;"
+    "CREATE TRIGGER fatal BEFORE INSERT ON items FOR EACH ROW WHEN (NEW.name = 'fatal')"
+    " EXECUTE FUNCTION hang_up()";
+
+static void test_a_write_cut_off_has_an_unknown_outcome(void **state)
+{
+    struct fixture *f = *state;
+    use_table(f, items_sql, "items");
+    test_pg_run(f->url, fatal_sql);
+    struct t3_write one = item(f, 1, "fatal");
+    expect(f, write_rows(f, T3_WRITE_INSERT, &one, 1), TEARS_UNAVAILABLE);
+    assert_true(f->call.outcome_unknown);
+    /* A batch is committed by its end only: when it breaks before, nothing was written. */
+    struct t3_write batch[] = {item(f, 1, "fine"), item(f, 2, "fatal")};
+    expect(f, write_rows(f, T3_WRITE_INSERT, batch, 2), TEARS_UNAVAILABLE);
+    assert_false(f->call.outcome_unknown);
+    assert_null(fetch_one(f, tears_int(1)));
+}
+
+static void test_a_transaction_that_loses_its_connection(void **state)
+{
+    struct fixture *f = *state;
+    use_table(f, items_sql, "items");
+    test_pg_run(f->url, fatal_sql);
+    struct t3_write fine = item(f, 1, "fine");
+    struct t3_write fatal = item(f, 2, "fatal");
+    expect(f, f->l3->ops->begin(f->l3, fresh(f), &f->call.tx), TEARS_OK);
+    expect(f, write_rows(f, T3_WRITE_INSERT, &fine, 1), TEARS_OK);
+    expect(f, write_rows(f, T3_WRITE_INSERT, &fatal, 1), TEARS_UNAVAILABLE);
+    assert_false(f->call.outcome_unknown);
+    expect(f, write_rows(f, T3_WRITE_INSERT, &fine, 1), TEARS_UNAVAILABLE);
+    struct t3_l3_tx *tx = T3_TAKE(f->call.tx);
+    expect(f, f->l3->ops->commit(f->l3, fresh(f), tx), TEARS_UNAVAILABLE);
+    assert_false(f->call.outcome_unknown);
+    assert_null(fetch_one(f, tears_int(1)));
+}
+
+static void test_a_read_is_tried_again_when_its_connection_was_cut(void **state)
+{
+    struct fixture *f = *state;
+    use_table(f, items_sql, "items");
+    struct t3_write made = item(f, 1, "a");
+    expect(f, write_rows(f, T3_WRITE_INSERT, &made, 1), TEARS_OK);
+    for (int i = 0; i < 10; i++) {
+        assert_non_null(fetch_one(f, tears_int(1)));
+        test_pg_run(f->url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                            " WHERE application_name = 'tears' AND datname = current_database()");
+        assert_non_null(fetch_one(f, tears_int(1)));
+    }
+}
+
+static void test_vectors_where_the_extension_is_installed(void **state)
+{
+    struct fixture *f = *state;
+    struct t3_result found;
+    expect(
+        f,
+        f->l3->ops->query(f->l3, fresh(f),
+                          TEARS_STR("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'"),
+                          NULL, 0, &found),
+        TEARS_OK);
+    if (found.row_count == 0) {
+        print_message("pgvector is not installed on this server\n");
+        skip();
+    }
+    static const double numbers[] = {1, -0.5, 0.1};
+    const struct sample samples[] = {{"v", tears_vector(numbers, 3)}};
+    use_table(f, "CREATE EXTENSION vector; CREATE TABLE vectors (id int PRIMARY KEY, v vector(3))",
+              "vectors");
+    assert_int_equal(f->schema->columns[column(f, "v")].vector_dim, 3);
+    round_trip(f, 1, samples, 1);
+}
+
 /* Fails every allocation of a call, one after the other, until the call succeeds. */
 static void test_every_allocation_may_fail(void **state)
 {
@@ -808,6 +883,10 @@ int main(void)
         WITH_FIXTURE(test_describe),
         WITH_FIXTURE(test_doctor),
         WITH_FIXTURE(test_tables_may_change_under_prepared_statements),
+        WITH_FIXTURE(test_a_write_cut_off_has_an_unknown_outcome),
+        WITH_FIXTURE(test_a_transaction_that_loses_its_connection),
+        WITH_FIXTURE(test_a_read_is_tried_again_when_its_connection_was_cut),
+        WITH_FIXTURE(test_vectors_where_the_extension_is_installed),
         WITH_FIXTURE(test_every_allocation_may_fail),
         WITH_FIXTURE(test_a_failed_write_leaves_nothing_behind),
     };
