@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 enum { ROW_BYTES = 300, OPERATIONS = 400000, RESET_EVERY = 64 };

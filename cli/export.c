@@ -101,7 +101,7 @@ static tears_status put_row(struct export *export, const tears_entity *row, stru
         return put_csv_row(export, row, out);
     const tears_status status = tears_entity_json(row, &json);
     if (status == TEARS_OK) {
-        cli_text_put_strict(out, json);
+        cli_text_put(out, json);
         cli_text_put_char(out, '\n');
     }
     return status;

@@ -260,42 +260,6 @@ static tears_status put_cell(const struct cli_context *context, const tears_enti
     return status;
 }
 
-/* The bare word at the start of `text`: NaN, Infinity or -Infinity; its length, or 0. */
-static size_t bare_word(struct tears_str text)
-{
-    static const char *const words[] = {"NaN", "Infinity", "-Infinity"};
-    for (size_t i = 0; i < CLI_COUNT(words); i++) {
-        const size_t len = strlen(words[i]);
-        if (text.len >= len && memcmp(text.ptr, words[i], len) == 0)
-            return len;
-    }
-    return 0;
-}
-
-void cli_text_put_strict(struct cli_text *out, struct tears_str json)
-{
-    bool quoted = false;
-    size_t put = 0; /* what is before is in `out` */
-
-    for (size_t i = 0; i < json.len; i++) {
-        const char c = json.ptr[i];
-        if (quoted && c == '\\')
-            i++; /* the escaped character is no quote */
-        else if (c == '"')
-            quoted = !quoted;
-        if (quoted || (c != 'N' && c != 'I' && c != '-'))
-            continue;
-        const size_t len = bare_word(tears_str_n(json.ptr + i, json.len - i));
-        if (len == 0)
-            continue;
-        cli_text_put(out, tears_str_n(json.ptr + put, i - put));
-        cli_text_put_json(out, tears_str_n(json.ptr + i, len));
-        put = i + len;
-        i = put - 1;
-    }
-    cli_text_put(out, tears_str_n(json.ptr + put, json.len - put));
-}
-
 static int print_json(const struct cli_context *context, const tears_entity *row)
 {
     CLI_AUTO(cli_text_done) struct cli_text line = {0};
@@ -304,7 +268,7 @@ static int print_json(const struct cli_context *context, const tears_entity *row
 
     if (status != TEARS_OK)
         return cli_fail_session(context, status);
-    cli_text_put_strict(&line, json);
+    cli_text_put(&line, json);
     return cli_print_line(context->args, cli_text_str(&line));
 }
 

@@ -47,13 +47,6 @@ tears_status cli_value_text(tears_session *session, const struct tears_value *va
 void cli_key_describe(const struct cli_target *target, const struct tears_value *key,
                       struct cli_text *out);
 
-/*
- * Appends JSON as the library writes it, with what is no JSON in quotes: a DOUBLE that is not
- * finite is the bare word NaN or Infinity there, as the peers write it, and a program that reads
- * our output may refuse that.
- */
-void cli_text_put_strict(struct cli_text *out, struct tears_str json);
-
 /* Prints one row: its JSON, or column and value line by line. */
 int cli_row_print(const struct cli_context *context, const tears_entity *row);
 

@@ -15,7 +15,7 @@ static void put_row(const tears_entity *row, struct cli_text *line)
 {
     struct tears_str json = {NULL, 0};
     if (row != NULL && tears_entity_json(row, &json) == TEARS_OK)
-        cli_text_put_strict(line, json);
+        cli_text_put(line, json);
     else
         cli_text_put_c(
             line, "null"); /* no such row; without memory, rather an honest null than no line */
@@ -129,7 +129,7 @@ static void put_shape(struct cli_shell *shell, const struct cli_answer *answer,
         cli_text_put_c(line, ",\"value\":");
         if (tears_value_json(shell->context.session, &answer->value, &json) != TEARS_OK)
             json = TEARS_STR("null");
-        cli_text_put_strict(line, json);
+        cli_text_put(line, json);
         break;
     case CLI_SHAPE_FOUND:
         cli_text_printf(line, ",\"found\":%zu", answer->found);

@@ -31,7 +31,10 @@ template <typename type> static inline type tears_sized(void)
 }
 #define TEARS_SIZED(type) tears_sized<type>()
 #else
-#define TEARS_SIZED(type) {.size = sizeof(type)}
+#define TEARS_SIZED(type)    \
+    {                        \
+        .size = sizeof(type) \
+    }
 #endif
 
 #ifdef __cplusplus
@@ -76,20 +79,20 @@ static inline struct tears_str tears_str_n(const char *ptr, size_t len)
  * The statuses.  Each demands a different reaction from the caller; finer causes are in
  * struct tears_error.  Values are only ever appended.
  */
-#define TEARS_STATUS_MAP(X)                                                                        \
-    X(OK, 0, "success")                                                                            \
-    X(DONE, 1, "no more rows")                                                                     \
-    X(MISUSE, 2, "the caller broke the function's contract")                                       \
-    X(NO_MEMORY, 3, "out of memory")                                                               \
-    X(NOT_FOUND, 4, "no such entity")                                                              \
-    X(CONFLICT, 5, "another writer changed the entity first")                                      \
-    X(TIMEOUT, 6, "the deadline passed")                                                           \
-    X(UNAVAILABLE, 7, "a tier could not be reached")                                               \
-    X(INVALID, 8, "the data does not match the schema")                                            \
-    X(LIMIT, 9, "a configured limit would be exceeded")                                            \
-    X(DENIED, 10, "not permitted")                                                                 \
-    X(CORRUPT, 11, "stored data could not be decoded")                                             \
-    X(UNSUPPORTED, 12, "this build or server lacks the feature")                                   \
+#define TEARS_STATUS_MAP(X)                                      \
+    X(OK, 0, "success")                                          \
+    X(DONE, 1, "no more rows")                                   \
+    X(MISUSE, 2, "the caller broke the function's contract")     \
+    X(NO_MEMORY, 3, "out of memory")                             \
+    X(NOT_FOUND, 4, "no such entity")                            \
+    X(CONFLICT, 5, "another writer changed the entity first")    \
+    X(TIMEOUT, 6, "the deadline passed")                         \
+    X(UNAVAILABLE, 7, "a tier could not be reached")             \
+    X(INVALID, 8, "the data does not match the schema")          \
+    X(LIMIT, 9, "a configured limit would be exceeded")          \
+    X(DENIED, 10, "not permitted")                               \
+    X(CORRUPT, 11, "stored data could not be decoded")           \
+    X(UNSUPPORTED, 12, "this build or server lacks the feature") \
     X(INTERNAL, 13, "a bug in this library")
 
 typedef enum tears_status {
@@ -108,7 +111,8 @@ struct tears_error {
     char message[472];   /**< one line of UTF-8 text, no newline, no secrets */
 };
 
-/** The name of a status, such as "NOT_FOUND"; "UNKNOWN" for a number that is none. @thread any @since 0.1 */
+/** The name of a status, such as "NOT_FOUND"; "UNKNOWN" for a number that is none. @thread any
+ * @since 0.1 */
 TEARS_API const char *tears_status_name(tears_status status);
 
 /** One sentence saying what a status means.  @thread any  @since 0.1 */

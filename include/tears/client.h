@@ -20,7 +20,8 @@ enum { TEARS_LOG_ERROR = 0, TEARS_LOG_WARN = 1, TEARS_LOG_INFO = 2, TEARS_LOG_DE
 
 /**
  * Receives the library's log messages; the library itself never prints.  `origin` is such as
- * "l3.pg"; `message` is one line without secrets.  Called from any thread; must not call the client.
+ * "l3.pg"; `message` is one line without secrets.  Called from any thread; must not call the
+ * client.
  */
 typedef void (*tears_log_fn)(void *owner, uint64_t level, const char *origin, const char *message);
 
@@ -34,51 +35,56 @@ struct tears_client_options {
      * "sqlite:PATH".  Empty: the environment's TEARS_L3_URL, else "sqlite:tears.db".
      */
     struct tears_str l3_url;
-    /** "nats://host:port[,nats://...]" or "tls://...".  Empty: TEARS_L2_URL, else no L2. "none": no L2. */
+    /** "nats://host:port[,nats://...]" or "tls://...".  Empty: TEARS_L2_URL, else no L2. "none": no
+     * L2. */
     struct tears_str l2_url;
     /** Names the L2 bucket `{namespace}-collections`.  Empty: TEARS_NAMESPACE, else "3tears". */
     struct tears_str namespace_name;
     /** "memory", "memory:64MiB", "sqlite", "sqlite:64MiB" or "none".  Empty: "memory:64MiB". */
     struct tears_str l1;
-    uint64_t l1_age_ms_max;    /**< longest life of an L1 row, jittered down by up to 10 %; 0: 60,000 */
-    uint64_t l1_negative_ms;   /**< life of a cached "no such row"; 0: 1,000 */
-    uint64_t timeout_ms;       /**< deadline of each call of a session; 0: 5,000 */
-    uint64_t l2_wait_ms;       /**< longest wait for one L2 answer; 0: 500 */
-    uint64_t l3_pool_min;      /**< database connections kept open; 0: 1 */
-    uint64_t l3_pool_max;      /**< most database connections; 0: 8 */
-    uint64_t l3_idle_ms_max;   /**< an idle connection is closed after this; 0: 300,000 */
-    uint64_t l3_connect_ms;    /**< longest wait for the database at open; 0: 30,000 */
-    struct tears_str l2_creds_file;   /**< NATS credentials file */
-    struct tears_str l2_tls_ca_file;  /**< certificate authority for tls:// */
+    uint64_t
+        l1_age_ms_max; /**< longest life of an L1 row, jittered down by up to 10 %; 0: 60,000 */
+    uint64_t l1_negative_ms;         /**< life of a cached "no such row"; 0: 1,000 */
+    uint64_t timeout_ms;             /**< deadline of each call of a session; 0: 5,000 */
+    uint64_t l2_wait_ms;             /**< longest wait for one L2 answer; 0: 500 */
+    uint64_t l3_pool_min;            /**< database connections kept open; 0: 1 */
+    uint64_t l3_pool_max;            /**< most database connections; 0: 8 */
+    uint64_t l3_idle_ms_max;         /**< an idle connection is closed after this; 0: 300,000 */
+    uint64_t l3_connect_ms;          /**< longest wait for the database at open; 0: 30,000 */
+    struct tears_str l2_creds_file;  /**< NATS credentials file */
+    struct tears_str l2_tls_ca_file; /**< certificate authority for tls:// */
     struct tears_str l2_tls_cert_file;
     struct tears_str l2_tls_key_file;
-    struct tears_str l2_storage;      /**< "memory" or "file", used when the bucket is created; "": memory */
-    uint64_t l2_replicas;             /**< used when the bucket is created; 0: 1 */
-    const struct tears_store *store;  /**< a store of the program's own as L3; must outlive the client */
-    tears_log_fn log;                 /**< NULL: silent */
+    struct tears_str
+        l2_storage;       /**< "memory" or "file", used when the bucket is created; "": memory */
+    uint64_t l2_replicas; /**< used when the bucket is created; 0: 1 */
+    const struct tears_store
+        *store;       /**< a store of the program's own as L3; must outlive the client */
+    tears_log_fn log; /**< NULL: silent */
     void *log_owner;
-    uint64_t log_level;               /**< highest TEARS_LOG_* delivered; 0: TEARS_LOG_ERROR */
+    uint64_t log_level; /**< highest TEARS_LOG_* delivered; 0: TEARS_LOG_ERROR */
 };
 
 #define TEARS_CLIENT_OPTIONS_INIT TEARS_SIZED(struct tears_client_options)
 
 /**
- * Opens a client: connects to the tiers, creates the L2 bucket when it is missing, and starts to obey
- * other processes' invalidations.  L3 must be reachable; an L2 that is not is reported by the log and
- * by tears_client_stats, and is used as soon as it answers.
+ * Opens a client: connects to the tiers, creates the L2 bucket when it is missing, and starts to
+ * obey other processes' invalidations.  L3 must be reachable; an L2 that is not is reported by the
+ * log and by tears_client_stats, and is used as soon as it answers.
  *
  * @param options    NULL: all defaults (an embedded SQLite file, no server).
  * @param client_out owned by the caller; end it with tears_client_free.
- * @return TEARS_OK, TEARS_INVALID (an option cannot be understood), TEARS_UNSUPPORTED (options from a
- *         newer header), TEARS_UNAVAILABLE or TEARS_TIMEOUT (L3 cannot be reached), TEARS_DENIED
- *         (wrong password), TEARS_CORRUPT (not a database), TEARS_NO_MEMORY.
+ * @return TEARS_OK, TEARS_INVALID (an option cannot be understood), TEARS_UNSUPPORTED (options from
+ * a newer header), TEARS_UNAVAILABLE or TEARS_TIMEOUT (L3 cannot be reached), TEARS_DENIED (wrong
+ * password), TEARS_CORRUPT (not a database), TEARS_NO_MEMORY.
  * @thread any  @since 0.1
  */
 TEARS_API TEARS_CHECKED tears_status tears_client_open(const struct tears_client_options *options,
                                                        tears_client **client_out,
                                                        struct tears_error *error_out);
 
-/** Ends a client: sessions and collections must not be used any more.  NULL is accepted. @thread setup @since 0.1 */
+/** Ends a client: sessions and collections must not be used any more.  NULL is accepted. @thread
+ * setup @since 0.1 */
 TEARS_API void tears_client_free(tears_client *client);
 
 /** Counters since the client was opened, and sizes now. */
@@ -86,15 +92,15 @@ struct tears_client_stats {
     size_t size;
     uint64_t l1_hits, l1_misses, l1_negative_hits;
     uint64_t l1_rows, l1_bytes, l1_bytes_max, l1_evictions, l1_payload_bytes;
-    uint64_t l1_stale_fills;      /**< fills discarded because their ticket died */
+    uint64_t l1_stale_fills; /**< fills discarded because their ticket died */
     uint64_t l2_hits, l2_misses, l2_errors, l2_damaged;
     uint64_t l2_puts, l2_put_conflicts, l2_fills, l2_fills_lost;
     uint64_t l3_reads, l3_rows_read, l3_writes, l3_conflicts;
-    uint64_t flights_joined;      /**< reads that shared another thread's fill */
+    uint64_t flights_joined; /**< reads that shared another thread's fill */
     uint64_t notices_sent, notices_received, notices_own, notices_ignored, notices_rejected;
     uint64_t degraded_writes;
-    uint64_t l2_connected;        /**< 1: L2 answers; 0: none or unreachable */
-    uint64_t l2_repairs_waiting;  /**< rows that L2 could not be told about yet */
+    uint64_t l2_connected;       /**< 1: L2 answers; 0: none or unreachable */
+    uint64_t l2_repairs_waiting; /**< rows that L2 could not be told about yet */
 };
 
 #define TEARS_CLIENT_STATS_INIT TEARS_SIZED(struct tears_client_stats)
@@ -124,16 +130,16 @@ TEARS_API TEARS_CHECKED tears_status tears_client_doctor(tears_session *session,
 /** Options of one collection: what differs from the client's. */
 struct tears_collection_options {
     size_t size;
-    const tears_schema *schema;        /**< NULL: read from the database's catalogue */
-    struct tears_str version_column;   /**< for a table read from the catalogue; "": by convention
-                                            `row_version` (integer), else `date_updated` (timestamptz);
-                                            "none": no optimistic locking */
-    const struct tears_store *store;   /**< this table's own L3 */
-    uint64_t no_l1;                    /**< 1: this table is not kept in L1 */
-    uint64_t no_l2;                    /**< 1: this table is not kept in L2 */
-    uint64_t l1_age_ms_max;            /**< 0: the client's */
-    uint64_t l1_negative_ms;           /**< 0: the client's */
-    uint64_t byte_codec;               /**< TEARS_BYTES_*, for a table read from the catalogue */
+    const tears_schema *schema;      /**< NULL: read from the database's catalogue */
+    struct tears_str version_column; /**< for a table read from the catalogue; "": by convention
+                                          `row_version` (integer), else `date_updated`
+                                        (timestamptz); "none": no optimistic locking */
+    const struct tears_store *store; /**< this table's own L3 */
+    uint64_t no_l1;                  /**< 1: this table is not kept in L1 */
+    uint64_t no_l2;                  /**< 1: this table is not kept in L2 */
+    uint64_t l1_age_ms_max;          /**< 0: the client's */
+    uint64_t l1_negative_ms;         /**< 0: the client's */
+    uint64_t byte_codec;             /**< TEARS_BYTES_*, for a table read from the catalogue */
 };
 
 #define TEARS_COLLECTION_OPTIONS_INIT TEARS_SIZED(struct tears_collection_options)
@@ -141,9 +147,9 @@ struct tears_collection_options {
 /**
  * Opens the collection of a table with options of its own.  A table has one collection per client.
  * @param collection_out  borrowed; lives as long as the client.
- * @return TEARS_OK, TEARS_MISUSE (already open with other options), TEARS_NOT_FOUND (no such table),
- *         TEARS_INVALID (no primary key, a name that cannot be an L2 key, a bad schema), TEARS_UNAVAILABLE,
- *         TEARS_TIMEOUT, TEARS_NO_MEMORY.
+ * @return TEARS_OK, TEARS_MISUSE (already open with other options), TEARS_NOT_FOUND (no such
+ * table), TEARS_INVALID (no primary key, a name that cannot be an L2 key, a bad schema),
+ * TEARS_UNAVAILABLE, TEARS_TIMEOUT, TEARS_NO_MEMORY.
  * @thread any  @since 0.1
  */
 TEARS_API TEARS_CHECKED tears_status tears_collection_open(
@@ -165,7 +171,8 @@ TEARS_API const tears_schema *tears_collection_schema(const tears_collection *co
 /**
  * Names of the tables in L3, sorted.
  * @param names_out  belongs to the session.
- * @return TEARS_OK, TEARS_UNSUPPORTED (a program's own store), TEARS_UNAVAILABLE, TEARS_TIMEOUT, TEARS_NO_MEMORY.
+ * @return TEARS_OK, TEARS_UNSUPPORTED (a program's own store), TEARS_UNAVAILABLE, TEARS_TIMEOUT,
+ * TEARS_NO_MEMORY.
  * @thread session  @since 0.1
  */
 TEARS_API TEARS_CHECKED tears_status tears_tables(tears_session *session,

@@ -17,7 +17,8 @@ extern "C" {
 
 typedef struct tears_schema tears_schema;
 
-/** Column types.  Fixed numbers, appended only.  The comment gives the kind of the column's values. */
+/** Column types.  Fixed numbers, appended only.  The comment gives the kind of the column's values.
+ */
 enum {
     TEARS_TYPE_UUID = 1,        /**< UUID */
     TEARS_TYPE_STRING = 2,      /**< TEXT */
@@ -41,7 +42,8 @@ enum {
     TEARS_ON_CONFLICT_RAISE = 2   /**< the database reports the duplicate */
 };
 
-/** How byte columns are written inside L2 values: Python's schema tables and dynamic tables differ. */
+/** How byte columns are written inside L2 values: Python's schema tables and dynamic tables differ.
+ */
 enum {
     TEARS_BYTES_BASE64 = 0, /**< schema tables */
     TEARS_BYTES_HEX = 1     /**< dynamic tables */
@@ -50,19 +52,19 @@ enum {
 /** One column, as declared.  Zero means "not set" in every member. */
 struct tears_column_def {
     struct tears_str name;
-    uint64_t type;                        /**< TEARS_TYPE_* */
-    bool nullable;                        /**< may be absent or NULL */
-    bool immutable;                       /**< written by insert, never by update */
-    bool partition;                       /**< the partition column: part of the key, immutable */
-    struct tears_str server_default;      /**< raw SQL expression the database applies; "" none */
-    const struct tears_str *enum_values;  /**< labels of an enum column */
+    uint64_t type;                       /**< TEARS_TYPE_* */
+    bool nullable;                       /**< may be absent or NULL */
+    bool immutable;                      /**< written by insert, never by update */
+    bool partition;                      /**< the partition column: part of the key, immutable */
+    struct tears_str server_default;     /**< raw SQL expression the database applies; "" none */
+    const struct tears_str *enum_values; /**< labels of an enum column */
     size_t enum_value_count;
-    struct tears_str enum_name;           /**< name of the enum type */
-    uint64_t vector_dim;                  /**< dimensions of a vector column */
-    uint64_t precision;                   /**< of a numeric column; 0: not given */
+    struct tears_str enum_name; /**< name of the enum type */
+    uint64_t vector_dim;        /**< dimensions of a vector column */
+    uint64_t precision;         /**< of a numeric column; 0: not given */
     uint64_t scale;
-    bool has_scale;                       /**< a scale was given (it may be 0) */
-    struct tears_str references_table;    /**< foreign key of this one column; "" none */
+    bool has_scale;                    /**< a scale was given (it may be 0) */
+    struct tears_str references_table; /**< foreign key of this one column; "" none */
     struct tears_str references_column;
 };
 
@@ -82,7 +84,7 @@ struct tears_index_def {
     const struct tears_str *columns;
     size_t column_count;
     bool unique;
-    struct tears_str where; /**< raw SQL of a partial index; "" none */
+    struct tears_str where;        /**< raw SQL of a partial index; "" none */
     struct tears_str using_method; /**< access method; "" the database's default */
 };
 
@@ -114,15 +116,16 @@ struct tears_schema_def {
 /** One column, as the library sees it.  Borrowed from the schema. */
 struct tears_column_info {
     struct tears_str name;
-    uint64_t type;      /**< TEARS_TYPE_* */
-    uint64_t kind;      /**< TEARS_KIND_* of its values */
+    uint64_t type; /**< TEARS_TYPE_* */
+    uint64_t kind; /**< TEARS_KIND_* of its values */
     bool nullable;
     bool immutable;
     bool partition;
     bool primary_key;
-    bool version;       /**< this is the version column */
+    bool version; /**< this is the version column */
     struct tears_str server_default;
-    struct tears_str sql_type;   /**< the database's own name of the type, "" when declared in C or JSON */
+    struct tears_str
+        sql_type; /**< the database's own name of the type, "" when declared in C or JSON */
     const struct tears_str *enum_values;
     size_t enum_value_count;
     uint64_t vector_dim;
@@ -131,8 +134,8 @@ struct tears_column_info {
 /**
  * Makes a schema from a declaration and checks it against the rules of spec data.md section 3.
  * @param schema_out  owned by the caller; end it with tears_schema_free.
- * @return TEARS_OK, TEARS_INVALID (the message names the column and the rule), TEARS_LIMIT (too many
- *         columns), TEARS_NO_MEMORY.
+ * @return TEARS_OK, TEARS_INVALID (the message names the column and the rule), TEARS_LIMIT (too
+ * many columns), TEARS_NO_MEMORY.
  * @thread any  @since 0.1
  */
 TEARS_API TEARS_CHECKED tears_status tears_schema_new(const struct tears_schema_def *def,
@@ -140,9 +143,10 @@ TEARS_API TEARS_CHECKED tears_status tears_schema_new(const struct tears_schema_
                                                       struct tears_error *error_out);
 
 /**
- * Makes a schema from a JSON table definition (spec data.md section 7): `name`, `columns` (each with
- * `name`, `column_type`, `nullable`, `default`, `primary_key`, `vector_dim`), `indexes`, `foreign_keys`,
- * and our own optional `version_column`.  Byte columns use the hex codec, as dynamic tables do.
+ * Makes a schema from a JSON table definition (spec data.md section 7): `name`, `columns` (each
+ * with `name`, `column_type`, `nullable`, `default`, `primary_key`, `vector_dim`), `indexes`,
+ * `foreign_keys`, and our own optional `version_column`.  Byte columns use the hex codec, as
+ * dynamic tables do.
  * @return TEARS_OK, TEARS_INVALID, TEARS_LIMIT, TEARS_NO_MEMORY.
  * @thread any  @since 0.1
  */
@@ -158,7 +162,8 @@ TEARS_API struct tears_str tears_schema_name(const tears_schema *schema);
 /** Number of columns.  @thread any  @since 0.1 */
 TEARS_API size_t tears_schema_column_count(const tears_schema *schema);
 
-/** The column at `index` (declared order).  @return TEARS_OK or TEARS_NOT_FOUND.  @thread any  @since 0.1 */
+/** The column at `index` (declared order).  @return TEARS_OK or TEARS_NOT_FOUND.  @thread any
+ * @since 0.1 */
 TEARS_API TEARS_CHECKED tears_status tears_schema_column(const tears_schema *schema, size_t index,
                                                          struct tears_column_info *info_out);
 

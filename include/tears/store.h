@@ -26,14 +26,15 @@ struct tears_row_sink {
 /** Modes of tears_store.upsert. */
 enum {
     TEARS_STORE_INSERT = 0, /**< the key must not exist, else TEARS_CONFLICT */
-    TEARS_STORE_UPDATE = 1, /**< the key must exist (and match `base`, when given), else TEARS_CONFLICT */
-    TEARS_STORE_UPSERT = 2  /**< write whether or not the key exists */
+    TEARS_STORE_UPDATE =
+        1, /**< the key must exist (and match `base`, when given), else TEARS_CONFLICT */
+    TEARS_STORE_UPSERT = 2 /**< write whether or not the key exists */
 };
 
 /**
- * A user's store.  All functions may be called from several threads at once; each must return within
- * `deadline_ms` milliseconds.  `tx` is what begin returned, or NULL.  A function that fails fills
- * error->message and returns a status; UNAVAILABLE means "try again later".
+ * A user's store.  All functions may be called from several threads at once; each must return
+ * within `deadline_ms` milliseconds.  `tx` is what begin returned, or NULL.  A function that fails
+ * fills error->message and returns a status; UNAVAILABLE means "try again later".
  */
 struct tears_store {
     size_t size; /**< sizeof(struct tears_store) */
@@ -47,22 +48,24 @@ struct tears_store {
     /**
      * Writes one row.  `fields` holds the columns to write, the key among them.  On an update, the
      * columns not given keep their value.  `base` is the expected value of the version column, or
-     * NULL.  The store itself moves the version column forward and gives the row as stored to `row`.
+     * NULL.  The store itself moves the version column forward and gives the row as stored to
+     * `row`.
      */
     tears_status (*upsert)(void *owner, void *tx, const tears_schema *schema, uint64_t mode,
                            const struct tears_field *fields, size_t field_count,
                            const struct tears_value *base, uint64_t deadline_ms,
                            const struct tears_row_sink *row, struct tears_error *error);
 
-    /** Deletes one row.  TEARS_NOT_FOUND when there was none; CONFLICT when `base` does not match. */
+    /** Deletes one row.  TEARS_NOT_FOUND when there was none; CONFLICT when `base` does not match.
+     */
     tears_status (*remove)(void *owner, void *tx, const tears_schema *schema,
                            const struct tears_value *key, size_t key_count,
                            const struct tears_value *base, uint64_t deadline_ms,
                            struct tears_error *error);
 
     /**
-     * Gives rows in ascending key order, those after `after_key` (NULL: from the start), whose columns equal
-     * `filters`, at most `row_max`.
+     * Gives rows in ascending key order, those after `after_key` (NULL: from the start), whose
+     * columns equal `filters`, at most `row_max`.
      */
     tears_status (*scan)(void *owner, void *tx, const tears_schema *schema,
                          const struct tears_field *filters, size_t filter_count,

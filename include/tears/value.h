@@ -148,10 +148,12 @@ static inline struct tears_field tears_field_of(struct tears_str name, struct te
     return field;
 }
 
-/** Whether two values have the same kind and content (doubles by bits, so NaN equals NaN). @thread any @since 0.1 */
+/** Whether two values have the same kind and content (doubles by bits, so NaN equals NaN). @thread
+ * any @since 0.1 */
 TEARS_API bool tears_value_equal(const struct tears_value *a, const struct tears_value *b);
 
-/** A new version-7 UUID (RFC 9562): time-ordered, unique in the process even in one millisecond. @thread any @since 0.1 */
+/** A new version-7 UUID (RFC 9562): time-ordered, unique in the process even in one millisecond.
+ * @thread any @since 0.1 */
 TEARS_API void tears_uuid_new(uint8_t uuid_out[16]);
 
 /** The 36-character lower-case text of a UUID, NUL-terminated.  @thread any  @since 0.1 */

@@ -159,6 +159,11 @@ void t3_collection_free(struct tears_collection *collection);
 tears_status t3_entity_of(struct tears_session *session, struct tears_collection *collection,
                           const struct t3_found *found, struct tears_entity **entity_out);
 
+/* Appends a value as JSON that any parser takes: as in L2, but a double that is not finite is a
+ * string. */
+tears_status t3_value_put_json(const struct tears_value *value, uint8_t byte_codec,
+                               struct t3_buf *out);
+
 /* The generation of a key's stripe, and moving it, for collections with and without L1. */
 uint64_t t3_collection_ticket(struct tears_collection *collection, const struct t3_key *key);
 void t3_collection_bump(struct tears_collection *collection, const struct t3_key *key);

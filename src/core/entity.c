@@ -15,7 +15,6 @@
 #include "core/cells.h"
 #include "core/read.h"
 #include "core/write.h"
-#include "schema/row_codec.h"
 
 tears_status t3_entity_of(struct tears_session *session, struct tears_collection *collection,
                           const struct t3_found *found, struct tears_entity **entity_out)
@@ -141,7 +140,7 @@ tears_status tears_entity_json(const tears_entity *entity, struct tears_str *jso
         if (status == TEARS_OK)
             status = t3_buf_put(&json, schema->columns[i].json_name);
         if (status == TEARS_OK)
-            status = t3_value_encode(&value, schema->byte_codec, &json);
+            status = t3_value_put_json(&value, schema->byte_codec, &json);
     }
     if (status == TEARS_OK)
         status = t3_buf_put_char(&json, '}');

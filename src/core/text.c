@@ -7,7 +7,10 @@
 #include "core/core.h"
 
 #include "base/fail.h"
+#include "codec/json.h"
 #include "schema/row_codec.h"
+
+#include <math.h>
 
 tears_status tears_value_parse(tears_session *session, const tears_schema *schema,
                                struct tears_str column, struct tears_str text,
@@ -25,12 +28,22 @@ tears_status tears_value_parse(tears_session *session, const tears_schema *schem
     return t3_value_from_text(schema, index, copy, &session->arena, value_out, &session->error);
 }
 
+tears_status t3_value_put_json(const struct tears_value *value, uint8_t byte_codec,
+                               struct t3_buf *out)
+{
+    if (value->kind != TEARS_KIND_DOUBLE || isfinite(value->as.number))
+        return t3_value_encode(value, byte_codec, out);
+    T3_TRY(t3_buf_put_char(out, '"'));
+    T3_TRY(t3_json_put_double(out, value->as.number));
+    return t3_buf_put_char(out, '"');
+}
+
 tears_status tears_value_json(tears_session *session, const struct tears_value *value,
                               struct tears_str *json_out)
 {
     T3_AUTO(t3_buf_done) struct t3_buf json = {0};
     T3_TRY(t3_session_enter(session));
-    if (t3_value_encode(value, TEARS_BYTES_BASE64, &json) != TEARS_OK ||
+    if (t3_value_put_json(value, TEARS_BYTES_BASE64, &json) != TEARS_OK ||
         t3_arena_str(&session->arena, t3_buf_str(&json), json_out) != TEARS_OK)
         return t3_session_no_memory(session);
     return TEARS_OK;

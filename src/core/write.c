@@ -144,6 +144,11 @@ static tears_status report(struct tears_session *session, struct tears_collectio
         return t3_fail(&session->error, TEARS_NOT_FOUND, "core",
                        "table '" T3_STR_FMT "' has no row with key (" T3_STR_FMT ")",
                        T3_STR_ARG(collection->schema->name), T3_STR_ARG(text));
+    if (!change->has_base)
+        return t3_fail(&session->error, TEARS_CONFLICT, "core",
+                       "table '" T3_STR_FMT "', key (" T3_STR_FMT "): %s",
+                       T3_STR_ARG(collection->schema->name), T3_STR_ARG(text),
+                       conflict_text(kind, write));
     return t3_fail(&session->error, TEARS_CONFLICT, "core",
                    "table '" T3_STR_FMT "', key (" T3_STR_FMT "): %s (expected version %lld)",
                    T3_STR_ARG(collection->schema->name), T3_STR_ARG(text),
