@@ -327,8 +327,8 @@ static tears_status describe_indexes(const struct catalogue *catalogue,
         if (columns == NULL)
             return t3_fail_memory(catalogue->call->error, L3_LITE_ORIGIN);
         if (t3_str_is(text_cell(&list, row, ORIGIN), "u"))
-            uniques[def->unique_constraint_count++] =
-                (struct tears_unique_def){.columns = columns, .column_count = count};
+            uniques[def->unique_constraint_count++] = (struct tears_unique_def){
+                .name = text_cell(&list, row, NAME), .columns = columns, .column_count = count};
         else
             indexes[def->index_count++] =
                 (struct tears_index_def){.name = text_cell(&list, row, NAME),
