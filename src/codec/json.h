@@ -81,8 +81,8 @@ tears_status t3_json_put_ascii(struct t3_buf *out, struct tears_str json);
 
 /*
  * The way back: well-formed JSON text with every \uXXXX from DEL upwards as the character itself,
- * into memory with room for json.len bytes.  The number of bytes.  So a JSONB value leaves L2 as it
- * came out of the database.
+ * into memory with room for json.len bytes.  The number of bytes.  (The memory is another than the
+ * text's.)  So a JSONB value leaves L2 as it came out of the database.
  */
 size_t t3_json_from_ascii(struct tears_str json, char *to);
 

@@ -302,6 +302,31 @@ static void a_row_is_written_as_python_writes_it(void **state)
     tears_schema_free(schema);
 }
 
+/* Dynamic tables hold timestamps without time zone; peers could not store one that has an offset.
+ */
+static void dynamic_tables_write_timestamps_without_offset(void **state)
+{
+    (void)state;
+    struct tears_schema *schema;
+    struct tears_error error;
+    assert_int_equal(
+        tears_schema_from_json(
+            TEARS_STR("{\"name\": \"notes\", \"columns\": ["
+                      "{\"name\": \"id\", \"column_type\": \"bigint\", \"primary_key\": true}, "
+                      "{\"name\": \"at\", \"column_type\": \"timestamp\"}]}"),
+            &schema, &error),
+        TEARS_OK);
+    const struct tears_str text = TEARS_STR("{\"id\": 1, \"at\": \"2026-06-03T12:00:00\"}");
+    T3_AUTO(t3_arena_done) struct t3_arena arena = {0};
+    T3_AUTO(t3_buf_done) struct t3_buf again = {0};
+    struct t3_row *row;
+    assert_int_equal(decode(schema, text, &arena, &row, &error), TEARS_OK);
+    assert_int_equal(t3_row_value(row, &schema->layout, 1).as.integer, INT64_C(1780488000000000));
+    assert_int_equal(t3_row_encode(schema, row, &again), TEARS_OK);
+    assert_true(t3_str_equal(t3_buf_str(&again), text));
+    tears_schema_free(schema);
+}
+
 /* ---- tolerance ----------------------------------------------------------------------------------
  */
 
@@ -639,6 +664,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_row_of_any_schema_comes_back_exactly),
         cmocka_unit_test(a_row_is_written_as_python_writes_it),
+        cmocka_unit_test(dynamic_tables_write_timestamps_without_offset),
         cmocka_unit_test(what_peers_write_is_understood),
         cmocka_unit_test(the_object_may_be_written_otherwise),
         cmocka_unit_test(of_duplicate_members_the_last_counts),
