@@ -16,7 +16,9 @@ FNR == 1 { comment = ""; in_comment = 0; declaration = "" }
 in_comment || /^[ \t]*\/\*\*/ {
     if (!in_comment)
         comment = ""
-    comment = comment $0
+    line = $0
+    sub(/^[ \t]*\*[ \t]*/, "", line)
+    comment = comment " " line
     in_comment = $0 !~ /\*\//
     next
 }

@@ -33,7 +33,7 @@ printf '# comment\nbase:\ntier: base\ncore: base tier\n' > "$root/src/LAYERS"
 source_file src/base/a.c '#include "base/a.h"'
 source_file src/tier/b.c '#include "base/a.h"
 #include <tears/base.h>'
-printf '/** Does.  @since 0.1 */\nTEARS_API int\ntears_one(void);\nTEARS_API int tears_two(int a,\n    int b);\n' \
+printf '/** Does.  @since\n * 0.1 */\nTEARS_API int\ntears_one(void);\nTEARS_API int tears_two(int a,\n    int b);\n' \
     > "$root/include/tears/t.h"
 # shellcheck disable=SC2016  # backquotes are meant
 printf '[here](t.md) [web](https://example.org/x)\n```\n[not](a link)\n```\n' > "$root/docs/t.md"
