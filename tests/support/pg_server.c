@@ -294,19 +294,24 @@ static pid_t parent_of(pid_t pid)
     return parent;
 }
 
-/* The postmaster and its children: stopping only the former leaves the backends answering. */
+/*
+ * The postmaster and its children: a signal to the former alone leaves the backends answering for a
+ * while.  It is stopped first, so that it neither replaces a child nor ceases to be their parent
+ * meanwhile.
+ */
 static void signal_all(const struct test_pg *pg, int signal_number)
 {
     DIR *processes = opendir("/proc");
     if (processes == NULL)
         give_up("/proc");
     const struct dirent *entry = NULL;
-    kill(pg->pid, signal_number);
+    kill(pg->pid, SIGSTOP);
     while ((entry = readdir(processes)) != NULL) {
         const pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
         if (pid > 0 && parent_of(pid) == pg->pid)
             kill(pid, signal_number);
     }
+    kill(pg->pid, signal_number);
     closedir(processes);
 }
 
