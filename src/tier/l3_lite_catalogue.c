@@ -183,15 +183,20 @@ static tears_status fail_table(const struct catalogue *catalogue, tears_status s
                    T3_STR_ARG(catalogue->table), cause);
 }
 
-/* *rowid_key_out: its single key column is another name of the rowid, which SQLite makes up. */
-static tears_status check_table(const struct catalogue *catalogue, bool *rowid_key_out)
+/* What is known of a table as a whole. */
+struct table_facts {
+    bool rowid_key; /* its single key column is another name of the rowid, which SQLite makes up */
+    struct tears_str sql; /* of its CREATE TABLE */
+};
+
+static tears_status check_table(const struct catalogue *catalogue, struct table_facts *facts_out)
 {
     struct t3_result found;
     T3_TRY(
         ask(catalogue,
             TEARS_STR("SELECT s.type, (SELECT wr FROM pragma_table_list(?1) WHERE schema = 'main'),"
                       " (SELECT count(*) FROM pragma_index_list(?1) WHERE origin = 'pk'),"
-                      " (SELECT count(*) FROM pragma_table_xinfo(?1) WHERE pk > 0)"
+                      " (SELECT count(*) FROM pragma_table_xinfo(?1) WHERE pk > 0), s.sql"
                       " FROM sqlite_schema AS s WHERE s.name = ?1 AND s.type IN ('table', 'view')"),
             &found));
     if (found.row_count == 0)
@@ -200,7 +205,71 @@ static tears_status check_table(const struct catalogue *catalogue, bool *rowid_k
         return fail_table(catalogue, TEARS_INVALID, "a view has no primary key");
     if (int_cell(&found, 0, 3) == 0)
         return fail_table(catalogue, TEARS_INVALID, "the table has no primary key");
-    *rowid_key_out = int_cell(&found, 0, 1) == 0 && int_cell(&found, 0, 2) == 0;
+    facts_out->rowid_key = int_cell(&found, 0, 1) == 0 && int_cell(&found, 0, 2) == 0;
+    facts_out->sql = text_cell(&found, 0, 4);
+    return TEARS_OK;
+}
+
+/* ---- enum labels ---- */
+
+/* One 'label' at *at, which moves past it; quotes in it are doubled in SQL.  False: there is none. */
+static bool read_label(struct tears_str sql, size_t *at, char *label, size_t *len)
+{
+    size_t i = *at;
+    if (i >= sql.len || sql.ptr[i] != '\'')
+        return false;
+    for (i++, *len = 0; i < sql.len; i++) {
+        if (sql.ptr[i] == '\'' && (i + 1 == sql.len || sql.ptr[i + 1] != '\''))
+            break;
+        if (sql.ptr[i] == '\'')
+            i++;
+        label[(*len)++] = sql.ptr[i];
+    }
+    *at = i + 1;
+    return i < sql.len;
+}
+
+/* The labels of `'a', 'b')`.  TEARS_OK also when it is written otherwise: then the labels are not known. */
+static tears_status read_labels(struct tears_str sql, struct t3_arena *arena,
+                                struct tears_column_def *def)
+{
+    size_t count_max = 1;
+    for (size_t i = 0; i < sql.len; i++)
+        count_max += sql.ptr[i] == ',' ? 1 : 0;
+    struct tears_str *labels = t3_arena_array(arena, count_max, sizeof *labels);
+    char *text = t3_arena_array(arena, 1, sql.len + count_max);
+    if (labels == NULL || text == NULL)
+        return TEARS_NO_MEMORY;
+    size_t count = 0;
+    size_t at = 0;
+    for (size_t len; count < count_max && read_label(sql, &at, text, &len); count++) {
+        labels[count] = tears_str_n(text, len);
+        text += len + 1; /* the NUL is there already */
+        while (at < sql.len && (sql.ptr[at] == ',' || sql.ptr[at] == ' '))
+            at++;
+    }
+    if (at >= sql.len || sql.ptr[at] != ')')
+        return TEARS_OK;
+    def->enum_values = labels;
+    def->enum_value_count = count;
+    return TEARS_OK;
+}
+
+/* SQLite has no enums: schema/ddl writes the labels as CHECK ("column" IN ('a', 'b')), and here they are found again. */
+static tears_status find_labels(struct tears_str table_sql, struct t3_arena *arena,
+                                struct tears_column_def *def)
+{
+    T3_AUTO(t3_buf_done) struct t3_buf start = {0};
+    T3_TRY(t3_buf_put(&start, TEARS_STR("CHECK (\"")));
+    for (size_t i = 0; i < def->name.len; i++) {
+        if (def->name.ptr[i] == '"')
+            T3_TRY(t3_buf_put_char(&start, '"'));
+        T3_TRY(t3_buf_put_char(&start, def->name.ptr[i]));
+    }
+    T3_TRY(t3_buf_put(&start, TEARS_STR("\" IN (")));
+    for (size_t i = 0; i + start.len <= table_sql.len; i++)
+        if (memcmp(table_sql.ptr + i, start.ptr, start.len) == 0)
+            return read_labels(t3_str_from(table_sql, i + start.len), arena, def);
     return TEARS_OK;
 }
 
@@ -218,12 +287,13 @@ static void describe_column(const struct t3_result *info, size_t row, bool rowid
     column->def.server_default = text_cell(info, row, COLUMN_DEFAULT);
     column->generated = int_cell(info, row, COLUMN_HIDDEN) >= 2; /* 2 virtual, 3 stored */
     set_type(&column->def, column->sql_type);
+    column->def.immutable = column->def.type == TEARS_TYPE_TSVECTOR; /* the database's own */
     if (in_key && rowid_key)
         column->def.server_default = TEARS_STR("rowid");
 }
 
-static tears_status describe_columns(const struct catalogue *catalogue, bool rowid_key,
-                                     struct tears_schema_def *def,
+static tears_status describe_columns(const struct catalogue *catalogue,
+                                     const struct table_facts *facts, struct tears_schema_def *def,
                                      struct t3_catalogue_column **columns_out)
 {
     struct t3_result info;
@@ -237,7 +307,10 @@ static tears_status describe_columns(const struct catalogue *catalogue, bool row
     if (columns == NULL || key == NULL)
         return t3_fail_memory(catalogue->call->error, L3_LITE_ORIGIN);
     for (size_t i = 0; i < info.row_count; i++) {
-        describe_column(&info, i, rowid_key, &columns[i]);
+        describe_column(&info, i, facts->rowid_key, &columns[i]);
+        if (columns[i].def.type == TEARS_TYPE_ENUM &&
+            find_labels(facts->sql, arena, &columns[i].def) != TEARS_OK)
+            return t3_fail_memory(catalogue->call->error, L3_LITE_ORIGIN);
         const int64_t place = int_cell(&info, i, COLUMN_KEY); /* from 1, in key order */
         if (place <= 0 || (uint64_t)place > info.row_count)
             continue;
@@ -346,10 +419,10 @@ static tears_status describe_indexes(const struct catalogue *catalogue,
 static tears_status describe(const struct catalogue *catalogue, struct tears_str version_column,
                              struct tears_schema_def *def, struct tears_schema **schema_out)
 {
-    bool rowid_key = false;
+    struct table_facts facts = {0};
     struct t3_catalogue_column *columns = NULL;
-    T3_TRY(check_table(catalogue, &rowid_key));
-    T3_TRY(describe_columns(catalogue, rowid_key, def, &columns));
+    T3_TRY(check_table(catalogue, &facts));
+    T3_TRY(describe_columns(catalogue, &facts, def, &columns));
     T3_TRY(describe_foreign_keys(catalogue, def));
     T3_TRY(describe_indexes(catalogue, def));
     return t3_schema_from_catalogue(def, columns, version_column, schema_out,

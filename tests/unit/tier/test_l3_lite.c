@@ -5,6 +5,7 @@
 #include "tier/l3.h"
 
 #include "base/alloc.h"
+#include "schema/ddl.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -687,6 +688,65 @@ static void a_table_is_described_with_all_it_has(void **state)
     assert_string_equal(names[1].ptr, "users");
 }
 
+static void a_table_made_by_us_is_described_as_declared(void **state)
+{
+    struct world *world = *state;
+    const struct tears_str labels[] = {TEARS_STR("new"), TEARS_STR("it's, (done)")};
+    const struct tears_column_def columns[] = {
+        {.name = TEARS_STR("id"), .type = TEARS_TYPE_UUID},
+        {.name = TEARS_STR("state"),
+         .type = TEARS_TYPE_ENUM,
+         .enum_name = TEARS_STR("state"),
+         .enum_values = labels,
+         .enum_value_count = 2},
+        {.name = TEARS_STR("price"),
+         .type = TEARS_TYPE_NUMERIC,
+         .nullable = true,
+         .precision = 12,
+         .scale = 4,
+         .has_scale = true},
+        {.name = TEARS_STR("doc"), .type = TEARS_TYPE_JSONB, .nullable = true},
+        {.name = TEARS_STR("raw"), .type = TEARS_TYPE_BYTES, .nullable = true},
+        {.name = TEARS_STR("flag"), .type = TEARS_TYPE_BOOL, .nullable = true},
+        {.name = TEARS_STR("ratio"), .type = TEARS_TYPE_DOUBLE, .nullable = true},
+        {.name = TEARS_STR("place"), .type = TEARS_TYPE_VECTOR, .nullable = true, .vector_dim = 3},
+        {.name = TEARS_STR("words"),
+         .type = TEARS_TYPE_TSVECTOR,
+         .nullable = true,
+         .immutable = true},
+        {.name = TEARS_STR("date_updated"), .type = TEARS_TYPE_TIMESTAMPTZ},
+    };
+    const struct tears_str key[] = {TEARS_STR("id")};
+    const struct tears_schema_def def = {.name = TEARS_STR("jobs"),
+                                         .primary_key = key,
+                                         .primary_key_count = 1,
+                                         .columns = columns,
+                                         .column_count = T3_COUNT(columns),
+                                         .version_column = TEARS_STR("date_updated")};
+    struct tears_schema *declared = NULL;
+    if (tears_schema_new(&def, &declared, &world->error) != TEARS_OK)
+        fail_msg("%s", world->error.message);
+    struct t3_buf sql = {0};
+    assert_int_equal(t3_ddl_create_table(declared, T3_DIALECT_SQLITE, &sql), TEARS_OK);
+    run(world, sql.ptr);
+    t3_buf_done(&sql);
+    struct tears_schema *found = describe(world, "jobs");
+    assert_int_equal(found->column_count, T3_COUNT(columns));
+    for (uint32_t i = 0; i < T3_COUNT(columns); i++) {
+        assert_int_equal(found->columns[i].type, declared->columns[i].type);
+        assert_int_equal(found->columns[i].nullable, declared->columns[i].nullable);
+        assert_int_equal(found->columns[i].vector_dim, declared->columns[i].vector_dim);
+        assert_int_equal(found->columns[i].precision, declared->columns[i].precision);
+        assert_int_equal(found->columns[i].scale, declared->columns[i].scale);
+    }
+    assert_int_equal(found->version_column, declared->version_column);
+    assert_int_equal(found->columns[1].enum_value_count, 2);
+    assert_string_equal(found->columns[1].enum_values[0].ptr, "new");
+    assert_string_equal(found->columns[1].enum_values[1].ptr, "it's, (done)");
+    tears_schema_free(found);
+    tears_schema_free(declared);
+}
+
 static void what_cannot_be_a_collection_says_why(void **state)
 {
     struct world *world = *state;
@@ -934,6 +994,7 @@ int main(void)
         TEST(pages_go_through_all_rows_once),
         TEST(ad_hoc_sql_reads_and_writes),
         TEST(a_table_is_described_with_all_it_has),
+        TEST(a_table_made_by_us_is_described_as_declared),
         TEST(what_cannot_be_a_collection_says_why),
         TEST(odd_names_work_everywhere),
         TEST(doctor_finds_the_settings),
