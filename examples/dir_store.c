@@ -261,8 +261,9 @@ static tears_status row_path(const struct dir_store *store, const tears_schema *
         return status;
     char name[NAME_BYTES_MAX + 1] = "";
     for (size_t i = 0; i < tears_schema_key_count(schema); i++) {
-        if (i > 0)
-            strncat(name, "~", NAME_BYTES_MAX - strlen(name)); /* never part of a value's text */
+        const size_t len = strlen(name);
+        if (i > 0 && len < NAME_BYTES_MAX)
+            snprintf(name + len, sizeof name - len, "~"); /* never part of a value's text */
         if (!put_key_value(name, &key[i]))
             return fail(error, TEARS_LIMIT, "a key is too long for", table);
     }
