@@ -128,9 +128,12 @@ void bench_l3_lite(void)
                 "find");
     if (sqlite3_open(lite.path, &one.db) != SQLITE_OK)
         exit(2);
-    sqlite3_exec(one.db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000",
+    sqlite3_exec(one.db,
+                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
+                 "PRAGMA busy_timeout=5000; PRAGMA cache_size=-8192" /* as the library has it */,
                  NULL, NULL, NULL);
-    one.select = prepare(one.db, "SELECT id, owner, name, body, n, row_version FROM bench WHERE id = ?1");
+    one.select =
+        prepare(one.db, "SELECT id, owner, name, body, n, row_version FROM bench WHERE id = ?1");
     one.update = prepare(one.db, "UPDATE bench SET n = ?2, row_version = row_version + 1 "
                                  "WHERE id = ?1 RETURNING id, owner, name, body, n, row_version");
     bench_run(&(struct bench_case){"SQLite fetch", "raw prepared select", "ns", false, 1.25,

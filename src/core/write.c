@@ -23,54 +23,96 @@ void t3_change_base(struct t3_change *change, const struct tears_schema *schema,
     change->seen = revision != 0 ? revision : UINT64_MAX;
 }
 
+/* A batch on its way.  All memory it needs is there before L3 is asked: what is durable must not fail
+ * for want of it, and a caller whose write succeeded gets the row. */
+struct batch {
+    struct tears_session *session;
+    struct tears_collection *collection;
+    enum t3_write_kind kind;
+    size_t count;
+    const struct t3_change *changes;
+    struct t3_write *writes;
+    struct t3_correction *corrections;
+    struct tears_entity *entities; /* of the outcomes */
+    struct tears_value *keys;      /* room for keys that the database makes; NULL: it makes none */
+};
+
 /* ---- L3 ---------------------------------------------------------------------------------- */
 
-static void fill_writes(struct t3_write *writes, const struct t3_change *changes, size_t count)
+static bool makes_keys(const struct t3_change *changes, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        writes[i].cells = changes[i].cells;
-        writes[i].cell_count = changes[i].cell_count;
-        writes[i].key = changes[i].key;
-        writes[i].has_base = changes[i].has_base;
-        writes[i].base = changes[i].base;
+    for (size_t i = 0; i < count; i++)
+        if (changes[i].key.count == 0)
+            return true;
+    return false;
+}
+
+static tears_status make_room(struct batch *batch)
+{
+    struct t3_arena *arena = &batch->session->arena;
+    const size_t count = batch->count;
+    batch->writes = t3_arena_array(arena, count, sizeof *batch->writes);
+    batch->corrections = t3_arena_array(arena, count, sizeof *batch->corrections);
+    batch->entities = t3_arena_array(arena, count, sizeof *batch->entities);
+    const bool with_keys = makes_keys(batch->changes, count);
+    if (with_keys)
+        batch->keys = t3_arena_array(arena, count,
+                                     batch->collection->schema->key_count * sizeof *batch->keys);
+    if (batch->writes == NULL || batch->corrections == NULL || batch->entities == NULL ||
+        (with_keys && batch->keys == NULL))
+        return t3_session_no_memory(batch->session);
+    return TEARS_OK;
+}
+
+static void fill_writes(const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct t3_change *change = &batch->changes[i];
+        struct t3_write *write = &batch->writes[i];
+        write->cells = change->cells;
+        write->cell_count = change->cell_count;
+        write->key = change->key;
+        write->has_base = change->has_base;
+        write->base = change->base;
     }
 }
 
 /* The generations before the write; a key that the database makes cannot have been cached. */
-static void take_tickets(struct tears_collection *collection, const struct t3_change *changes,
-                         struct t3_correction *corrections, size_t count)
+static void take_tickets(const struct batch *batch)
 {
-    for (size_t i = 0; i < count; i++)
-        if (changes[i].key.count > 0)
-            corrections[i].ticket = t3_collection_ticket(collection, &changes[i].key);
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->changes[i].key.count > 0)
+            batch->corrections[i].ticket =
+                t3_collection_ticket(batch->collection, &batch->changes[i].key);
 }
 
-static void drop_all(struct tears_session *session, struct tears_collection *collection,
-                     const struct t3_change *changes, struct t3_correction *corrections,
-                     size_t count)
+static void drop_all(const struct batch *batch)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (changes[i].key.count == 0)
+    for (size_t i = 0; i < batch->count; i++) {
+        struct t3_correction *correction = &batch->corrections[i];
+        if (batch->changes[i].key.count == 0)
             continue;
-        corrections[i].kind = T3_CORRECT_STALE;
-        corrections[i].collection = collection;
-        corrections[i].key = changes[i].key;
-        corrections[i].seen = UINT64_MAX;
+        correction->kind = T3_CORRECT_STALE;
+        correction->collection = batch->collection;
+        correction->key = batch->changes[i].key;
+        correction->seen = UINT64_MAX;
     }
-    t3_correct(session, corrections, count);
+    t3_correct(batch->session, batch->corrections, batch->count);
 }
 
 /* ---- what follows for the caches ------------------------------------------------------------ */
 
-static tears_status key_of_row(struct tears_session *session, const struct tears_schema *schema,
-                               const struct t3_row *row, struct t3_key *key_out)
+/* The key of the row, also when the database has made it.  False: no row, hence no key. */
+static bool find_key(const struct batch *batch, size_t index, struct t3_key *key_out)
 {
-    struct tears_value *storage =
-        t3_arena_alloc(&session->arena, schema->key_count * sizeof *storage);
-    if (storage == NULL)
-        return TEARS_NO_MEMORY;
-    t3_key_of_row(schema, row, storage, key_out);
-    return TEARS_OK;
+    const struct tears_schema *schema = batch->collection->schema;
+    const struct t3_row *row = batch->writes[index].row;
+    *key_out = batch->changes[index].key;
+    if (key_out->count > 0)
+        return true;
+    if (row != NULL)
+        t3_key_of_row(schema, row, batch->keys + index * schema->key_count, key_out);
+    return row != NULL;
 }
 
 static bool is_written(const struct t3_write *write, enum t3_write_kind kind)
@@ -79,22 +121,19 @@ static bool is_written(const struct t3_write *write, enum t3_write_kind kind)
 }
 
 /* Fills in what the caches must be told of one row. */
-static void correction_of(struct tears_session *session, struct tears_collection *collection,
-                          enum t3_write_kind kind, const struct t3_change *change,
-                          const struct t3_write *write, struct t3_correction *correction)
+static void fill_correction(const struct batch *batch, size_t index)
 {
-    correction->collection = collection;
-    correction->key = change->key;
-    correction->seen = change->seen;
-    correction->version = write->version;
-    if (change->key.count == 0 &&
-        (write->row == NULL ||
-         key_of_row(session, collection->schema, write->row, &correction->key) != TEARS_OK))
+    const struct t3_write *write = &batch->writes[index];
+    struct t3_correction *correction = &batch->corrections[index];
+    if (!find_key(batch, index, &correction->key))
         return; /* a row under a key nobody knew before: no cache holds it */
-    if (is_written(write, kind)) {
+    correction->collection = batch->collection;
+    correction->seen = batch->changes[index].seen;
+    correction->version = write->version;
+    if (is_written(write, batch->kind)) {
         correction->kind = T3_CORRECT_WRITTEN;
         correction->row = write->row;
-        correction->inserted = kind == T3_WRITE_INSERT;
+        correction->inserted = batch->kind == T3_WRITE_INSERT;
         if (correction->inserted)
             correction->seen = 0;
         return;
@@ -104,21 +143,18 @@ static void correction_of(struct tears_session *session, struct tears_collection
         return;
     }
     /* a conflict: someone else's row is what counts, and they have told everyone about it */
-    const bool winner_is_committed = write->row != NULL && session->tx == NULL;
+    const bool winner_is_committed = write->row != NULL && batch->session->tx == NULL;
     correction->foreign = write->status == TEARS_CONFLICT;
     correction->kind = winner_is_committed ? T3_CORRECT_WRITTEN : T3_CORRECT_STALE;
     correction->row = winner_is_committed ? write->row : NULL;
     correction->seen = UINT64_MAX;
 }
 
-static void correct_caches(struct tears_session *session, struct tears_collection *collection,
-                           enum t3_write_kind kind, const struct t3_change *changes,
-                           const struct t3_write *writes, struct t3_correction *corrections,
-                           size_t count)
+static void correct_caches(const struct batch *batch)
 {
-    for (size_t i = 0; i < count; i++)
-        correction_of(session, collection, kind, &changes[i], &writes[i], &corrections[i]);
-    t3_correct(session, corrections, count);
+    for (size_t i = 0; i < batch->count; i++)
+        fill_correction(batch, i);
+    t3_correct(batch->session, batch->corrections, batch->count);
 }
 
 /* ---- what the caller gets ------------------------------------------------------------------- */
@@ -132,81 +168,61 @@ static const char *conflict_text(enum t3_write_kind kind, const struct t3_write 
 }
 
 /* Names the row of a conflict or a missing row in the session's error. */
-static tears_status report(struct tears_session *session, struct tears_collection *collection,
-                           enum t3_write_kind kind, const struct t3_change *change,
-                           const struct t3_write *write)
+static tears_status report(const struct batch *batch, const struct t3_write *write)
 {
+    struct tears_error *error = &batch->session->error;
+    const struct tears_schema *schema = batch->collection->schema;
+    const struct t3_change *change = &batch->changes[write - batch->writes];
     T3_AUTO(t3_buf_done) struct t3_buf key = {0};
     if (t3_key_put_display(&change->key, &key) != TEARS_OK)
         t3_buf_clear(&key);
     const struct tears_str text = t3_buf_str(&key);
     if (write->status == TEARS_NOT_FOUND)
-        return t3_fail(&session->error, TEARS_NOT_FOUND, "core",
+        return t3_fail(error, TEARS_NOT_FOUND, "core",
                        "table '" T3_STR_FMT "' has no row with key (" T3_STR_FMT ")",
-                       T3_STR_ARG(collection->schema->name), T3_STR_ARG(text));
-    if (!change->has_base)
-        return t3_fail(&session->error, TEARS_CONFLICT, "core",
-                       "table '" T3_STR_FMT "', key (" T3_STR_FMT "): %s",
-                       T3_STR_ARG(collection->schema->name), T3_STR_ARG(text),
-                       conflict_text(kind, write));
-    return t3_fail(&session->error, TEARS_CONFLICT, "core",
+                       T3_STR_ARG(schema->name), T3_STR_ARG(text));
+    return t3_fail(error, TEARS_CONFLICT, "core",
                    "table '" T3_STR_FMT "', key (" T3_STR_FMT "): %s (expected version %lld)",
-                   T3_STR_ARG(collection->schema->name), T3_STR_ARG(text),
-                   conflict_text(kind, write), (long long)change->base);
+                   T3_STR_ARG(schema->name), T3_STR_ARG(text), conflict_text(batch->kind, write),
+                   (long long)change->base);
 }
 
-static tears_status outcome_of(struct tears_session *session, struct tears_collection *collection,
-                               const struct t3_write *write, uint64_t revision,
-                               struct tears_outcome *outcome_out)
+static void give_outcomes(const struct batch *batch, struct tears_outcome *outcomes_out)
 {
-    outcome_out->status = write->status;
-    outcome_out->entity = NULL;
-    if (write->row == NULL)
-        return TEARS_OK;
-    const struct t3_found found = {.row = write->row, .revision = revision, .tier = TEARS_TIER_L3};
-    return t3_entity_of(session, collection, &found, &outcome_out->entity);
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct t3_write *write = &batch->writes[i];
+        const struct t3_found found = {
+            .row = write->row, .revision = batch->corrections[i].revision, .tier = TEARS_TIER_L3};
+        outcomes_out[i].status = write->status;
+        outcomes_out[i].entity = write->row != NULL ? &batch->entities[i] : NULL;
+        t3_entity_init(&batch->entities[i], batch->session, batch->collection, &found);
+    }
 }
 
-/*
- * Fills the outcomes.  Memory that runs out here must not turn a durable write into a failure: the
- * outcome then has no entity, and the session says that its memory is exhausted by the degraded
- * bits.
- */
-static void give_outcomes(struct tears_session *session, struct tears_collection *collection,
-                          const struct t3_write *writes, const struct t3_correction *corrections,
-                          size_t count, struct tears_outcome *outcomes_out)
-{
-    for (size_t i = 0; outcomes_out != NULL && i < count; i++)
-        if (outcome_of(session, collection, &writes[i], corrections[i].revision,
-                       &outcomes_out[i]) != TEARS_OK)
-            session->degraded |= TEARS_DEGRADED_L1;
-}
-
-static tears_status sum_up(struct tears_session *session, struct tears_collection *collection,
-                           enum t3_write_kind kind, const struct t3_change *changes,
-                           const struct t3_write *writes, size_t count)
+static tears_status sum_up(const struct batch *batch)
 {
     const struct t3_write *first = NULL;
     uint64_t conflicts = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (writes[i].status == TEARS_OK)
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct t3_write *write = &batch->writes[i];
+        if (write->status == TEARS_OK)
             continue;
-        conflicts += writes[i].status == TEARS_CONFLICT;
+        conflicts += write->status == TEARS_CONFLICT;
         if (first == NULL || first->status == TEARS_NOT_FOUND)
-            first = &writes[i];
+            first = write;
     }
-    t3_count(&collection->client->counters.l3_conflicts, conflicts);
-    if (first == NULL || (first->status == TEARS_NOT_FOUND && count > 1))
+    t3_count(&batch->collection->client->counters.l3_conflicts, conflicts);
+    if (first == NULL || (first->status == TEARS_NOT_FOUND && batch->count > 1))
         return TEARS_OK;
-    return report(session, collection, kind, &changes[first - writes], first);
+    return report(batch, first);
 }
 
 /* An update without a base whose row is gone has lost against a deletion. */
-static void missing_is_conflict(enum t3_write_kind kind, struct t3_write *writes, size_t count)
+static void missing_is_conflict(const struct batch *batch)
 {
-    for (size_t i = 0; i < count; i++)
-        if (kind == T3_WRITE_UPDATE && writes[i].status == TEARS_NOT_FOUND)
-            writes[i].status = TEARS_CONFLICT;
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->kind == T3_WRITE_UPDATE && batch->writes[i].status == TEARS_NOT_FOUND)
+            batch->writes[i].status = TEARS_CONFLICT;
 }
 
 tears_status t3_write_rows(struct tears_session *session, struct tears_collection *collection,
@@ -215,28 +231,31 @@ tears_status t3_write_rows(struct tears_session *session, struct tears_collectio
 {
     if (count == 0)
         return TEARS_OK;
-    struct t3_arena *arena = &session->arena;
-    struct t3_write *writes = t3_arena_array(arena, count, sizeof *writes);
-    struct t3_correction *corrections = t3_arena_array(arena, count, sizeof *corrections);
-    if (writes == NULL || corrections == NULL)
-        return t3_session_no_memory(session);
-    fill_writes(writes, changes, count);
-    take_tickets(collection, changes, corrections, count);
+    struct batch batch = {.session = session,
+                          .collection = collection,
+                          .kind = kind,
+                          .count = count,
+                          .changes = changes};
+    T3_TRY(make_room(&batch));
+    fill_writes(&batch);
+    take_tickets(&batch);
 
+    struct t3_l3 *l3 = collection->l3;
     struct t3_l3_call call = t3_session_l3_call(session, collection);
     t3_count(&collection->client->counters.l3_writes, 1);
     const tears_status status =
-        collection->l3->ops->write(collection->l3, &call, collection->schema, kind, writes, count);
+        l3->ops->write(l3, &call, collection->schema, kind, batch.writes, count);
     if (status != TEARS_OK) {
         if (call.outcome_unknown)
-            drop_all(session, collection, changes, corrections, count);
-        return status;
+            drop_all(&batch);
+        return t3_session_status(session, status);
     }
-    missing_is_conflict(kind, writes, count);
-    correct_caches(session, collection, kind, changes, writes, corrections, count);
-    give_outcomes(session, collection, writes, corrections, count, outcomes_out);
+    missing_is_conflict(&batch);
+    correct_caches(&batch);
+    if (outcomes_out != NULL)
+        give_outcomes(&batch, outcomes_out);
     session->tier = TEARS_TIER_L3;
-    return sum_up(session, collection, kind, changes, writes, count);
+    return sum_up(&batch);
 }
 
 void t3_write_invalidate(struct tears_session *session, struct tears_collection *collection,
