@@ -106,6 +106,7 @@ static void on_notice(void *owner, struct tears_str payload)
         t3_count(&client->counters.notices_ignored, 1);
         break;
     case T3_NOTICE_EVICT:
+        T3_ASSERT(collection != NULL); /* only a known table has rows to evict */
         obey(collection, &notice, &arena);
         break;
     }
