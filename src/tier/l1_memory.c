@@ -4,7 +4,7 @@
  * Owns:     the shards, the stripes of tickets, the names of the tables.
  * Must not know: the network, SQL, JSON, or that other tiers exist.
  * Threads:  any.  Readers are inside an RCU read section and take no lock; writers hold one
- *           shard's mutex, never two.  Opening a table may hold `opening` around a shard's.
+ *           shard's mutex, or `opening`, and never two.
  * Fails:    TEARS_NO_MEMORY, TEARS_LIMIT, TEARS_INVALID (a budget too small to begin with).
  * Begin at: t3_l1_memory_new(); l1_memory_impl.h has the layout and a picture of it.
  *
@@ -42,48 +42,81 @@ static void memory_stats(struct t3_l1 *l1, struct t3_l1_stats *stats_out)
     *stats_out = stats;
 }
 
-/* A larger array of tables in place of a full one. */
-static tears_status grow_spaces_locked(struct t3_l1_memory *memory)
+/* Takes a larger array of tables into use, unless another thread was faster. */
+static bool fit_spaces_locked(struct t3_l1_memory *memory, struct t3_l1_spaces *spaces)
 {
     struct t3_l1_spaces *old = atomic_load(&memory->spaces);
-    const uint32_t capacity = old->capacity * 2;
+    if (old->capacity >= spaces->capacity)
+        return false;
+    spaces->previous = old;
+    memcpy(spaces->schemas, old->schemas, old->capacity * sizeof old->schemas[0]);
+    atomic_store_explicit(&memory->spaces, spaces, memory_order_release);
+    return true;
+}
+
+/* Makes room for as many tables again as `capacity`; without the mutex, since it may wait for
+ * readers. */
+static tears_status grow_spaces(struct t3_l1_memory *memory, uint32_t capacity)
+{
     struct t3_l1_spaces *spaces =
-        t3_alloc_zero(1, sizeof *spaces + capacity * sizeof spaces->schemas[0]);
+        t3_alloc_zero(1, sizeof *spaces + 2 * (size_t)capacity * sizeof spaces->schemas[0]);
     if (spaces == NULL)
         return TEARS_NO_MEMORY;
+    spaces->capacity = 2 * capacity;
     const uint64_t bytes = t3_alloc_bytes(spaces);
     const tears_status status = t3_l1_make_room(memory, 0, bytes, memory->bytes_max);
     if (status != TEARS_OK) {
         t3_free(spaces);
         return status;
     }
-    atomic_fetch_add_explicit(&memory->fixed, bytes, memory_order_relaxed);
-    spaces->previous = old;
-    spaces->capacity = capacity;
-    memcpy(spaces->schemas, old->schemas, old->capacity * sizeof old->schemas[0]);
-    atomic_store_explicit(&memory->spaces, spaces, memory_order_release);
+    t3_lock(&memory->opening);
+    const bool is_fitted = fit_spaces_locked(memory, spaces);
+    t3_unlock(&memory->opening);
+    if (is_fitted) {
+        atomic_fetch_add_explicit(&memory->fixed, bytes, memory_order_relaxed);
+    } else {
+        t3_free(spaces);
+        t3_l1_uncharge(memory, bytes);
+    }
     return TEARS_OK;
 }
 
-static tears_status open_space_locked(struct t3_l1_memory *memory,
-                                      const struct tears_schema *schema, uint32_t *space_out)
+/* Names the table; false when the array of tables is full: then its capacity is in *capacity_out.
+ */
+static bool name_space_locked(struct t3_l1_memory *memory, const struct tears_schema *schema,
+                              uint32_t *space_out, uint32_t *capacity_out)
 {
-    if (memory->space_count == SPACES_MAX)
-        return TEARS_LIMIT;
-    if (memory->space_count == atomic_load(&memory->spaces)->capacity)
-        T3_TRY(grow_spaces_locked(memory));
+    struct t3_l1_spaces *spaces = atomic_load(&memory->spaces);
+    if (memory->space_count == spaces->capacity) {
+        *capacity_out = spaces->capacity;
+        return false;
+    }
     *space_out = memory->space_count++;
-    atomic_load(&memory->spaces)->schemas[*space_out] = schema;
-    return TEARS_OK;
+    spaces->schemas[*space_out] = schema;
+    return true;
+}
+
+static tears_status open_space(struct t3_l1_memory *memory, const struct tears_schema *schema,
+                               uint32_t *space_out)
+{
+    for (;
+         ;) { /* ends: each round either names the table or doubles the capacity, up to the bound */
+        uint32_t capacity = 0;
+        t3_lock(&memory->opening);
+        const bool is_named = name_space_locked(memory, schema, space_out, &capacity);
+        t3_unlock(&memory->opening);
+        if (is_named)
+            return TEARS_OK;
+        if (capacity >= SPACES_MAX)
+            return TEARS_LIMIT;
+        T3_TRY(grow_spaces(memory, capacity));
+    }
 }
 
 static tears_status memory_open_space(struct t3_l1 *l1, const struct tears_schema *schema,
                                       uint32_t *space_out, struct tears_error *error_out)
 {
-    struct t3_l1_memory *memory = t3_l1_memory_of(l1);
-    t3_lock(&memory->opening);
-    const tears_status status = open_space_locked(memory, schema, space_out);
-    t3_unlock(&memory->opening);
+    const tears_status status = open_space(t3_l1_memory_of(l1), schema, space_out);
     if (status == TEARS_NO_MEMORY)
         return t3_fail_memory(error_out, "l1.memory");
     if (status != TEARS_OK)

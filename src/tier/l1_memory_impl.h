@@ -143,6 +143,13 @@ static inline const struct tears_schema *t3_l1_schema(struct t3_l1_memory *memor
     return atomic_load_explicit(&memory->spaces, memory_order_acquire)->schemas[space];
 }
 
+/* Where a cell begins, unless it is a vector's: these are aligned. */
+static inline uint32_t t3_l1_cell_start(const struct t3_row *row, uint32_t column)
+{
+    return column == 0 ? (uint32_t)(sizeof *row + row->count * sizeof row->ends[0])
+                       : row->ends[column - 1] & ~T3_CELL_NULL;
+}
+
 /*
  * Whether a cell holds a key's value.  The same answer as t3_row_cell_equal, without making a value
  * of the cell first: on the way of every hit.
@@ -150,8 +157,7 @@ static inline const struct tears_schema *t3_l1_schema(struct t3_l1_memory *memor
 static inline bool t3_l1_cell_is(const struct t3_row *row, const struct t3_layout *layout,
                                  uint32_t column, const struct tears_value *value)
 {
-    const uint32_t start = column == 0 ? (uint32_t)(sizeof *row + row->count * sizeof row->ends[0])
-                                       : row->ends[column - 1] & ~T3_CELL_NULL;
+    const uint32_t start = t3_l1_cell_start(row, column);
     const char *cell = (const char *)row + start;
     switch (value->kind) {
     case TEARS_KIND_UUID:
@@ -334,9 +340,9 @@ bool t3_l1_charge(struct t3_l1_memory *memory, uint64_t bytes);
 void t3_l1_uncharge(struct t3_l1_memory *memory, uint64_t bytes);
 
 /*
- * Charges `bytes`, after evicting until what is in use comes to no more than `limit` with them. The
- * shard numbered `home` pays first.  No shard's mutex may be held.  TEARS_OK; TEARS_LIMIT: cannot
- * fit.
+ * Charges `bytes`, after evicting until what is in use comes to no more than `limit` with them.
+ * The shard numbered `home` pays first.  No mutex may be held.  TEARS_OK; TEARS_LIMIT: can never
+ * fit; TEARS_UNAVAILABLE: not just now, other threads are still freeing what they evicted.
  */
 tears_status t3_l1_make_room(struct t3_l1_memory *memory, uint32_t home, uint64_t bytes,
                              uint64_t limit);
