@@ -13,6 +13,8 @@
 #include "base/fail.h"
 #include "driver/nats_impl.h"
 
+#include <tears/client.h>
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -122,11 +124,14 @@ tears_status t3_bus_new(struct t3_nats *nats, const char *subject, const struct 
     t3_nats_end_init(&bus->messages_end);
     t3_nats_end_init(&bus->answers_end);
     const natsStatus status = subscribe(bus, subject);
-    if (status != NATS_OK) {
+    if (status == NATS_NO_MEMORY) {
         t3_bus_free(bus);
-        return t3_fail_detail(error_out, t3_nats_to_status(status), origin, (int32_t)status, "",
-                              "cannot subscribe to '%s': %s", subject, natsStatus_GetText(status));
+        return t3_fail_memory(error_out, origin);
     }
+    if (status !=
+        NATS_OK) /* a server that refuses us for good has closed the connection: a mute bus, no failure */
+        t3_log(nats->options.log, TEARS_LOG_ERROR, origin, "cannot subscribe to '%s': %s", subject,
+               natsStatus_GetText(status));
     *bus_out = bus;
     return TEARS_OK;
 }

@@ -21,7 +21,7 @@ struct t3_bus_sink {
 
 enum { T3_BUS_REPLY_BYTES = 96 };
 
-/* Subscribes to the subject and to answers.  TEARS_OK, TEARS_NO_MEMORY, TEARS_UNAVAILABLE. */
+/* Subscribes to the subject and to answers.  TEARS_OK (also when a refused connection makes the bus mute), TEARS_NO_MEMORY. */
 tears_status t3_bus_new(struct t3_nats *nats, const char *subject, const struct t3_bus_sink *sink,
                         struct t3_bus **bus_out, struct tears_error *error_out);
 

@@ -365,8 +365,11 @@ bool t3_nats_end_subscription(struct t3_nats_end *end, natsSubscription *subscri
 {
     if (subscription == NULL)
         return true;
-    if (!end->is_watched)
-        return false;
+    if (!end->is_watched) { /* a refused connection had closed it already: it never delivered anything */
+        const bool has_ended = !natsSubscription_IsValid(subscription);
+        natsSubscription_Destroy(subscription);
+        return has_ended;
+    }
     (void)natsSubscription_Unsubscribe(subscription); /* fails only when it has ended already */
     const struct t3_deadline deadline = t3_deadline_in_ms(CLOSE_WAIT_MS);
     t3_lock(&end->mutex);

@@ -12,7 +12,7 @@ struct test_nats;
 
 /* Options; all zero is the default. */
 struct test_nats_options {
-    const char *config; /* lines added to the configuration file, such as "max_payload: 4096" */
+    const char *config;    /* lines added to the configuration file, such as "max_payload: 4096" */
     const char *jetstream; /* lines added to its jetstream block, such as "max_mem: 65536" */
     bool no_jetstream;
 };
