@@ -28,8 +28,10 @@ void *t3_arena_grow(struct t3_arena *arena, size_t bytes)
         size = BLOCK_BYTES_MAX;
     const size_t left = limit - (arena->bytes < limit ? arena->bytes : limit);
     const size_t need = bytes + sizeof(struct t3_arena_block);
-    if (need > left)
+    if (need > left) {
+        arena->limited = true;
         return NULL;
+    }
     if (size > left)
         size = left & ~(size_t)7; /* the last block is as small as the limit wants */
     if (size < need)
@@ -90,6 +92,7 @@ static void free_older_than(struct t3_arena *arena, struct t3_arena_block *kept)
 
 void t3_arena_reset(struct t3_arena *arena)
 {
+    arena->limited = false;
     struct t3_arena_block *kept = arena->block;
     if (kept == NULL)
         return;

@@ -15,6 +15,7 @@ struct t3_arena {
     char *end;
     size_t bytes;     /* held from the heap */
     size_t bytes_max; /* 0: T3_ARENA_BYTES_MAX */
+    bool limited;     /* something was refused because of bytes_max; until the next reset */
 };
 
 void *t3_arena_grow(struct t3_arena *arena, size_t bytes);

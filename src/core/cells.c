@@ -55,8 +55,9 @@ static tears_status check_column(struct tears_session *session, const struct tea
     /* the version a caller gives is not what is written, so NULL does no harm */
     const bool allow_null = (column->nullable && !column->primary) || column->version;
     cell_out->column = index;
-    return t3_value_coerce(schema, index, value, allow_null, &session->arena, &cell_out->value,
-                           &session->error);
+    return t3_session_status(session,
+                             t3_value_coerce(schema, index, value, allow_null, &session->arena,
+                                             &cell_out->value, &session->error));
 }
 
 tears_status t3_cell_check(struct tears_session *session, const struct tears_schema *schema,
@@ -137,6 +138,6 @@ tears_status t3_cells_key(struct tears_session *session, const struct tears_sche
     if (storage == NULL)
         return t3_session_no_memory(session);
     memcpy(storage, values, schema->key_count * sizeof *storage);
-    return t3_key_init(schema, storage, schema->key_count, storage, &session->arena, key_out,
-                       &session->error);
+    return t3_session_status(session, t3_key_init(schema, storage, schema->key_count, storage,
+                                                  &session->arena, key_out, &session->error));
 }

@@ -147,6 +147,10 @@ bool t3_client_is_foreign(const struct tears_client *client);
 /* Fails the call with TEARS_NO_MEMORY (or LIMIT, when the session's limit is exhausted). */
 tears_status t3_session_no_memory(struct tears_session *session);
 
+/* What a lower layer returned, as the caller of the session gets it: NO_MEMORY that the session's own
+ * limit has caused is LIMIT, and says what to do. */
+tears_status t3_session_status(struct tears_session *session, tears_status status);
+
 /* What an L3 call is given in this session. */
 struct t3_l3_call t3_session_l3_call(struct tears_session *session,
                                      const struct tears_collection *collection);
@@ -155,7 +159,11 @@ struct t3_l3_call t3_session_l3_call(struct tears_session *session,
 struct tears_collection *t3_collection_lookup(struct tears_client *client, struct tears_str table);
 void t3_collection_free(struct tears_collection *collection);
 
-/* A new entity around a row of the session's arena.  TEARS_NO_MEMORY. */
+/* Makes an entity around a row of the session's arena. */
+void t3_entity_init(struct tears_entity *entity, struct tears_session *session,
+                    struct tears_collection *collection, const struct t3_found *found);
+
+/* The same, in new memory.  TEARS_NO_MEMORY. */
 tears_status t3_entity_of(struct tears_session *session, struct tears_collection *collection,
                           const struct t3_found *found, struct tears_entity **entity_out);
 

@@ -16,12 +16,9 @@
 #include "core/read.h"
 #include "core/write.h"
 
-tears_status t3_entity_of(struct tears_session *session, struct tears_collection *collection,
-                          const struct t3_found *found, struct tears_entity **entity_out)
+void t3_entity_init(struct tears_entity *entity, struct tears_session *session,
+                    struct tears_collection *collection, const struct t3_found *found)
 {
-    struct tears_entity *entity = t3_arena_alloc(&session->arena, sizeof *entity);
-    if (T3_UNLIKELY(entity == NULL))
-        return t3_session_no_memory(session);
     entity->session = session;
     entity->collection = collection;
     entity->row = found->row;
@@ -30,6 +27,15 @@ tears_status t3_entity_of(struct tears_session *session, struct tears_collection
     entity->change_count = 0;
     entity->change_capacity = 0;
     entity->tier = found->tier;
+}
+
+tears_status t3_entity_of(struct tears_session *session, struct tears_collection *collection,
+                          const struct t3_found *found, struct tears_entity **entity_out)
+{
+    struct tears_entity *entity = t3_arena_alloc(&session->arena, sizeof *entity);
+    if (T3_UNLIKELY(entity == NULL))
+        return t3_session_no_memory(session);
+    t3_entity_init(entity, session, collection, found);
     *entity_out = entity;
     return TEARS_OK;
 }
@@ -241,11 +247,9 @@ static tears_status key_of_entity(const struct tears_entity *entity, struct t3_k
 /* The entity becomes the row as stored. */
 static void settle(struct tears_entity *entity, const struct tears_outcome *outcome)
 {
-    if (outcome->entity != NULL) {
-        entity->row = outcome->entity->row;
-        entity->revision = outcome->entity->revision;
-        entity->tier = TEARS_TIER_L3;
-    }
+    entity->row = outcome->entity->row;
+    entity->revision = outcome->entity->revision;
+    entity->tier = TEARS_TIER_L3;
     entity->change_count = 0;
 }
 

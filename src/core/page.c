@@ -39,8 +39,9 @@ static tears_status filters_of(struct tears_session *session, const struct tears
         cells[i].column = t3_schema_find(schema, filter->name);
         if (cells[i].column == T3_NO_COLUMN)
             return unknown_column(session, schema, filter->name);
-        T3_TRY(t3_value_coerce(schema, cells[i].column, &filter->value, true, &session->arena,
-                               &cells[i].value, &session->error));
+        T3_TRY(t3_session_status(session, t3_value_coerce(schema, cells[i].column, &filter->value,
+                                                          true, &session->arena, &cells[i].value,
+                                                          &session->error)));
     }
     scan->filters = cells;
     scan->filter_count = (uint32_t)options->filter_count;
@@ -90,8 +91,9 @@ static tears_status scan_of(struct tears_session *session, const struct tears_sc
         return TEARS_OK;
     const struct t3_order order = {.columns = scan->order, .count = scan->order_count};
     struct tears_value *after;
-    T3_TRY(t3_cursor_decode_for(schema, &order, options->cursor, &session->arena, &after,
-                                &session->error));
+    T3_TRY(
+        t3_session_status(session, t3_cursor_decode_for(schema, &order, options->cursor,
+                                                        &session->arena, &after, &session->error)));
     scan->after = after;
     return TEARS_OK;
 }
@@ -147,8 +149,9 @@ tears_status tears_page_read(tears_session *session, tears_collection *collectio
     struct t3_l3_call call = t3_session_l3_call(session, collection);
     struct t3_row **rows = NULL;
     size_t count = 0;
-    T3_TRY(
-        collection->l3->ops->scan(collection->l3, &call, collection->schema, &scan, &rows, &count));
+    T3_TRY(t3_session_status(session,
+                             collection->l3->ops->scan(collection->l3, &call, collection->schema,
+                                                       &scan, &rows, &count)));
     bool more;
     const size_t kept = t3_page_rows(count, row_max, &more);
     struct tears_page page = {.next_cursor = TEARS_STR("")};

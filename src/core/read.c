@@ -177,8 +177,9 @@ static tears_status fetch(struct tears_session *session, struct tears_collection
     struct t3_counters *counters = &collection->client->counters;
     struct t3_l3_call call = t3_session_l3_call(session, collection);
     t3_count(&counters->l3_reads, 1);
-    T3_TRY(collection->l3->ops->fetch(collection->l3, &call, collection->schema, keys, count,
-                                      rows_out));
+    T3_TRY(t3_session_status(session,
+                             collection->l3->ops->fetch(collection->l3, &call, collection->schema,
+                                                        keys, count, rows_out)));
     uint64_t rows = 0;
     for (size_t i = 0; i < count; i++)
         rows += rows_out[i] != NULL;

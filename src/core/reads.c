@@ -24,8 +24,8 @@ static tears_status key_of(struct tears_session *session, struct tears_collectio
                            const struct tears_value *values, size_t count,
                            struct tears_value *storage, struct t3_key *key_out)
 {
-    return t3_key_init(collection->schema, values, count, storage, &session->arena, key_out,
-                       &session->error);
+    return t3_session_status(session, t3_key_init(collection->schema, values, count, storage,
+                                                  &session->arena, key_out, &session->error));
 }
 
 tears_status tears_get(tears_session *session, tears_collection *collection,

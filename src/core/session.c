@@ -128,12 +128,17 @@ struct t3_deadline t3_session_deadline(struct tears_session *session)
 tears_status t3_session_no_memory(struct tears_session *session)
 {
     const struct t3_arena *arena = &session->arena;
-    if (arena->bytes_max != 0 && arena->bytes + arena->bytes / 2 > arena->bytes_max)
+    if (arena->limited)
         return t3_fail(&session->error, TEARS_LIMIT, "core",
-                       "the session holds %zu bytes; its limit is %zu: reset it, or raise "
-                       "memory_bytes_max",
-                       arena->bytes, arena->bytes_max);
+                       "the session holds %zu bytes, and more than its limit of %zu would be "
+                       "needed: reset it, or raise memory_bytes_max",
+                       arena->bytes, arena->bytes_max != 0 ? arena->bytes_max : T3_ARENA_BYTES_MAX);
     return t3_fail_memory(&session->error, "core");
+}
+
+tears_status t3_session_status(struct tears_session *session, tears_status status)
+{
+    return status == TEARS_NO_MEMORY ? t3_session_no_memory(session) : status;
 }
 
 struct t3_l3_call t3_session_l3_call(struct tears_session *session,

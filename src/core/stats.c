@@ -146,7 +146,7 @@ tears_status tears_tables(tears_session *session, const struct tears_str **names
     struct t3_l3 *l3 = session->client->l3;
     struct t3_l3_call call = t3_session_l3_call(session, NULL);
     struct tears_str *names = NULL;
-    T3_TRY(l3->ops->tables(l3, &call, &names, count_out));
+    T3_TRY(t3_session_status(session, l3->ops->tables(l3, &call, &names, count_out)));
     *names_out = names;
     return TEARS_OK;
 }

@@ -25,7 +25,8 @@ tears_status tears_value_parse(tears_session *session, const tears_schema *schem
     struct tears_str copy; /* the value may point into its text */
     if (t3_arena_str(&session->arena, text, &copy) != TEARS_OK)
         return t3_session_no_memory(session);
-    return t3_value_from_text(schema, index, copy, &session->arena, value_out, &session->error);
+    return t3_session_status(session, t3_value_from_text(schema, index, copy, &session->arena,
+                                                         value_out, &session->error));
 }
 
 tears_status t3_value_put_json(const struct tears_value *value, uint8_t byte_codec,
@@ -58,7 +59,8 @@ tears_status tears_fields_from_json(tears_session *session, const tears_schema *
     if (t3_arena_str(&session->arena, json, &copy) != TEARS_OK)
         return t3_session_no_memory(session);
     struct tears_field *fields;
-    T3_TRY(t3_fields_decode(schema, copy, &session->arena, &fields, count_out, &session->error));
+    T3_TRY(t3_session_status(session, t3_fields_decode(schema, copy, &session->arena, &fields,
+                                                       count_out, &session->error)));
     *fields_out = fields;
     return TEARS_OK;
 }

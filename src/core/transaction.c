@@ -60,24 +60,33 @@ tears_status tears_rollback(tears_session *session)
 /* ---- raw SQL ------------------------------------------------------------------------------- */
 
 struct tears_cursor {
+    struct tears_session *session;
     struct t3_result result;
-    struct tears_field *fields;
+    struct tears_field
+        *fields; /* made for the first row: once a statement has run, it must not fail */
     size_t next;
 };
 
-static tears_status cursor_new(struct tears_session *session, const struct t3_result *result,
-                               tears_cursor **cursor_out)
+static tears_status cursor_new(struct tears_session *session, tears_cursor **cursor_out)
 {
-    struct tears_cursor *cursor = t3_arena_array(&session->arena, 1, sizeof *cursor);
-    struct tears_field *fields =
-        t3_arena_array(&session->arena, result->column_count, sizeof *fields);
-    if (cursor == NULL || fields == NULL)
+    tears_cursor *cursor = t3_arena_array(&session->arena, 1, sizeof *cursor);
+    if (cursor == NULL)
         return t3_session_no_memory(session);
+    cursor->session = session;
+    *cursor_out = cursor;
+    return TEARS_OK;
+}
+
+static tears_status make_fields(tears_cursor *cursor)
+{
+    const struct t3_result *result = &cursor->result;
+    struct tears_field *fields =
+        t3_arena_array(&cursor->session->arena, result->column_count, sizeof *fields);
+    if (fields == NULL)
+        return t3_session_no_memory(cursor->session);
     for (size_t i = 0; i < result->column_count; i++)
         fields[i].name = result->names[i];
-    cursor->result = *result;
     cursor->fields = fields;
-    *cursor_out = cursor;
     return TEARS_OK;
 }
 
@@ -85,26 +94,30 @@ static tears_status run(struct tears_session *session, struct tears_str sql,
                         const struct tears_value *params, size_t param_count,
                         struct t3_result *result_out)
 {
-    T3_TRY(t3_session_enter(session));
     struct t3_l3 *l3 = session->client->l3;
     struct t3_l3_call call = t3_session_l3_call(session, NULL);
     memset(result_out, 0, sizeof *result_out);
-    return l3->ops->query(l3, &call, sql, params, param_count, result_out);
+    return t3_session_status(session,
+                             l3->ops->query(l3, &call, sql, params, param_count, result_out));
 }
 
 tears_status tears_query(tears_session *session, struct tears_str sql,
                          const struct tears_value *params, size_t param_count,
                          tears_cursor **cursor_out)
 {
-    struct t3_result result;
-    T3_TRY(run(session, sql, params, param_count, &result));
-    return cursor_new(session, &result, cursor_out);
+    tears_cursor *cursor;
+    T3_TRY(t3_session_enter(session));
+    T3_TRY(cursor_new(session, &cursor));
+    T3_TRY(run(session, sql, params, param_count, &cursor->result));
+    *cursor_out = cursor;
+    return TEARS_OK;
 }
 
 tears_status tears_execute(tears_session *session, struct tears_str sql,
                            const struct tears_value *params, size_t param_count, uint64_t *rows_out)
 {
     struct t3_result result;
+    T3_TRY(t3_session_enter(session));
     T3_TRY(run(session, sql, params, param_count, &result));
     if (rows_out != NULL)
         *rows_out = result.affected;
@@ -120,10 +133,13 @@ tears_status tears_query_l1(tears_session *session, struct tears_str sql,
     if (!client->l1_is_sqlite)
         return t3_fail(&session->error, TEARS_UNSUPPORTED, "l1",
                        "SQL over cached rows needs an L1 of kind 'sqlite'");
-    struct t3_result result = {0};
+    tears_cursor *cursor;
+    T3_TRY(cursor_new(session, &cursor));
     const struct t3_adhoc adhoc = {.sql = sql, .params = params, .param_count = param_count};
-    T3_TRY(t3_l1_sqlite_query(client->l1, &adhoc, &session->arena, &result, &session->error));
-    return cursor_new(session, &result, cursor_out);
+    T3_TRY(t3_session_status(session, t3_l1_sqlite_query(client->l1, &adhoc, &session->arena,
+                                                         &cursor->result, &session->error)));
+    *cursor_out = cursor;
+    return TEARS_OK;
 }
 
 tears_status tears_cursor_next(tears_cursor *cursor, const struct tears_field **fields_out,
@@ -132,6 +148,8 @@ tears_status tears_cursor_next(tears_cursor *cursor, const struct tears_field **
     const struct t3_result *result = &cursor->result;
     if (cursor->next >= result->row_count)
         return TEARS_DONE;
+    if (cursor->fields == NULL)
+        T3_TRY(make_fields(cursor));
     const struct tears_value *values = result->values + cursor->next * result->column_count;
     for (size_t i = 0; i < result->column_count; i++)
         cursor->fields[i].value = values[i];

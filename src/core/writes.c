@@ -111,8 +111,8 @@ tears_status tears_delete(tears_session *session, tears_collection *collection,
     struct tears_value storage[16];
     struct t3_change change = {.seen = UINT64_MAX};
     T3_TRY(t3_session_enter(session));
-    T3_TRY(t3_key_init(collection->schema, key, key_count, storage, &session->arena, &change.key,
-                       &session->error));
+    T3_TRY(t3_session_status(session, t3_key_init(collection->schema, key, key_count, storage,
+                                                  &session->arena, &change.key, &session->error)));
     return write_one(session, collection, T3_WRITE_DELETE, &change, NULL);
 }
 
@@ -201,8 +201,9 @@ tears_status tears_delete_many(tears_session *session, tears_collection *collect
         return t3_session_no_memory(session);
     for (size_t i = 0; i < row_count; i++) {
         changes[i].seen = UINT64_MAX;
-        T3_TRY(t3_key_init(collection->schema, keys + i * parts, parts, storage + i * parts,
-                           &session->arena, &changes[i].key, &session->error));
+        T3_TRY(t3_session_status(session, t3_key_init(collection->schema, keys + i * parts, parts,
+                                                      storage + i * parts, &session->arena,
+                                                      &changes[i].key, &session->error)));
     }
     const tears_status status =
         t3_write_rows(session, collection, T3_WRITE_DELETE, changes, row_count, outcomes);

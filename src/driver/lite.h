@@ -164,6 +164,13 @@ tears_status t3_lite_bind_numbered(struct t3_lite_stmt *stmt, const struct tears
 /* Runs to the next row; *row_out false: the statement is complete. */
 tears_status t3_lite_step(struct t3_lite_stmt *stmt, bool *row_out, struct tears_error *error_out);
 
+/*
+ * Ends the run of a statement that has given a row and whose changes must not stay: what it did is
+ * rolled back, and with it the transaction that it is in.  Resetting would keep them, for SQLite has
+ * changed all rows before it gives the first of RETURNING.
+ */
+void t3_lite_abandon(struct t3_lite_stmt *stmt);
+
 /* Ends the statement's run and forgets its parameters.  For T3_AUTO; accepts NULL. */
 void t3_lite_reset(struct t3_lite_stmt **stmt);
 

@@ -197,6 +197,13 @@ tears_status t3_lite_step(struct t3_lite_stmt *stmt, bool *row_out, struct tears
     return t3_lite_fail(stmt->conn, rc, stmt->table, error_out);
 }
 
+void t3_lite_abandon(struct t3_lite_stmt *stmt)
+{
+    /* An interrupted statement is the only one that SQLite undoes half-way through its rows. */
+    sqlite3_interrupt(stmt->conn->handle);
+    (void)sqlite3_step(stmt->handle);
+}
+
 void t3_lite_reset(struct t3_lite_stmt **variable)
 {
     struct t3_lite_stmt *stmt = *variable;

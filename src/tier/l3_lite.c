@@ -126,23 +126,34 @@ static tears_status deleted_version(const struct t3_l3_lite_request *request,
     return status == TEARS_CORRUPT ? TEARS_OK : status;
 }
 
+/* Keeps what the statement says about the row it has written. */
+static tears_status keep_written(const struct t3_l3_lite_request *request,
+                                 struct t3_lite_stmt *stmt, struct t3_write *write)
+{
+    if (request->operation == L3_LITE_DELETE)
+        return deleted_version(request, stmt, write);
+    T3_TRY(t3_l3_lite_row(request, stmt, &write->row));
+    write->version = t3_schema_row_version(request->schema, write->row);
+    return TEARS_OK;
+}
+
 /* Runs the statement to its end: only then is the row written.  *found_out: it gave a row. */
 static tears_status run_write(const struct t3_l3_lite_request *request, struct t3_write *write,
                               bool *found_out)
 {
     T3_AUTO(t3_lite_reset) struct t3_lite_stmt *stmt = NULL;
     T3_TRY(t3_l3_lite_prepare(request, &stmt));
-    struct t3_row *row = NULL;
     T3_TRY(t3_lite_step(stmt, found_out, request->error));
-    if (*found_out && request->operation == L3_LITE_DELETE) {
-        T3_TRY(deleted_version(request, stmt, write));
-    } else if (*found_out) {
-        T3_TRY(t3_l3_lite_row(request, stmt, &row));
-        write->version = t3_schema_row_version(request->schema, row);
+    if (!*found_out)
+        return TEARS_OK;
+    const tears_status status = keep_written(request, stmt, write);
+    if (status != TEARS_OK) { /* a caller who is told of a failure must not find the row */
+        if (!request->in_batch)
+            t3_lite_abandon(stmt);
+        return status;
     }
-    for (bool more = *found_out; more;)
+    for (bool more = true; more;)
         T3_TRY(t3_lite_step(stmt, &more, request->error));
-    write->row = row;
     return TEARS_OK;
 }
 
@@ -200,13 +211,14 @@ static tears_status write_one(struct t3_l3_lite_request *request, struct t3_writ
 static tears_status write_rows(struct t3_l3_lite_request *request, struct t3_write *writes,
                                size_t count)
 {
+    request->in_batch = true;
     for (size_t i = 0; i < count; i++)
         T3_TRY(write_one(request, &writes[i]));
     return TEARS_OK;
 }
 
 /* Within a caller's transaction a batch that fails must leave nothing behind; a single statement
- * never does. */
+ * never does, if need be at the cost of the transaction. */
 static tears_status write_nested(struct t3_l3_lite_request *request, struct t3_write *writes,
                                  size_t count)
 {

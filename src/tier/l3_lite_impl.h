@@ -55,6 +55,7 @@ struct t3_l3_lite_request {
     const struct t3_key *key;     /* fetch, update, delete */
     const struct t3_write *write; /* insert, update, upsert, delete */
     const struct t3_scan *scan;
+    bool in_batch; /* whoever asks undoes all of the batch when one row of it fails */
 };
 
 /* The statement, with its parameters bound.  It ends with t3_lite_reset. */

@@ -12,8 +12,9 @@
  * only statuses that mean something to a caller are passed on.
  *
  * LIMITATIONS.  A store scans in ascending key order only; other orders are UNSUPPORTED.  A batch
- * on a store without transactions is written row by row: when it fails half-way, outcome_unknown is
- * set.
+ * on a store without transactions is written row by row.  Whatever fails outside a transaction may
+ * have been written all the same, and be it that what the store gave back could not be kept:
+ * outcome_unknown is set.
  */
 #include "tier/l3.h"
 
@@ -399,7 +400,7 @@ static tears_status write_rows(struct work *work, enum t3_write_kind kind, struc
                                                             : put_one(work, kind, &writes[i]);
         if (status == TEARS_OK)
             continue;
-        if (work->tx == NULL && i > 0) /* the rows before are there for good */
+        if (work->tx == NULL) /* the rows before are there for good, and perhaps this one */
             work->call->outcome_unknown = true;
         return status;
     }

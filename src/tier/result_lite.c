@@ -56,12 +56,23 @@ static tears_status gather_row(struct gathering *gathering, struct t3_lite_stmt 
 static tears_status copy_names(struct t3_lite_stmt *stmt, struct t3_arena *arena,
                                struct t3_result *result)
 {
+    if (result->column_count == 0) /* has run already: nothing may fail any more */
+        return TEARS_OK;
     result->names = t3_arena_array(arena, result->column_count, sizeof *result->names);
     if (result->names == NULL)
         return TEARS_NO_MEMORY;
     for (uint32_t i = 0; i < result->column_count; i++)
         T3_TRY(t3_arena_str(arena, tears_str_c(t3_lite_column_name(stmt, i)), &result->names[i]));
     return TEARS_OK;
+}
+
+/* Memory has run out.  A statement that was told to fail must not have written. */
+static tears_status give_up(struct t3_lite_stmt *stmt, bool is_running,
+                            struct tears_error *error_out)
+{
+    if (is_running && !t3_lite_is_readonly(stmt))
+        t3_lite_abandon(stmt);
+    return t3_fail_memory(error_out, origin);
 }
 
 tears_status t3_result_collect(struct t3_lite_stmt *stmt, struct t3_arena *arena,
@@ -73,10 +84,10 @@ tears_status t3_result_collect(struct t3_lite_stmt *stmt, struct t3_arena *arena
     struct t3_result result = {.column_count = t3_lite_column_count(stmt)};
     struct gathering gathering = {.arena = arena, .column_count = (uint32_t)result.column_count};
     if (copy_names(stmt, arena, &result) != TEARS_OK)
-        return t3_fail_memory(error_out, origin);
+        return give_up(stmt, found, error_out);
     while (found) {
         if (gather_row(&gathering, stmt) != TEARS_OK)
-            return t3_fail_memory(error_out, origin);
+            return give_up(stmt, found, error_out);
         T3_TRY(t3_lite_step(stmt, &found, error_out));
     }
     result.values = gathering.values;
