@@ -56,6 +56,7 @@ static const struct tears_value *value_of(const struct tears_schema *schema,
         return &write->key.values[param->index];
     if (param->role == T3_PARAM_CELL)
         return &write->cells[param->index].value;
+    T3_ASSERT(storage != NULL); /* only bases need it, and for those it is there */
     *storage = base_value(schema, write);
     return storage;
 }
