@@ -105,7 +105,7 @@ tears_status tears_query(tears_session *session, struct tears_str sql,
                          const struct tears_value *params, size_t param_count,
                          tears_cursor **cursor_out)
 {
-    tears_cursor *cursor;
+    tears_cursor *cursor = NULL;
     T3_TRY(t3_session_enter(session));
     T3_TRY(cursor_new(session, &cursor));
     T3_TRY(run(session, sql, params, param_count, &cursor->result));
@@ -133,7 +133,7 @@ tears_status tears_query_l1(tears_session *session, struct tears_str sql,
     if (!client->l1_is_sqlite)
         return t3_fail(&session->error, TEARS_UNSUPPORTED, "l1",
                        "SQL over cached rows needs an L1 of kind 'sqlite'");
-    tears_cursor *cursor;
+    tears_cursor *cursor = NULL;
     T3_TRY(cursor_new(session, &cursor));
     const struct t3_adhoc adhoc = {.sql = sql, .params = params, .param_count = param_count};
     T3_TRY(t3_session_status(session, t3_l1_sqlite_query(client->l1, &adhoc, &session->arena,
