@@ -256,6 +256,14 @@ static tears_status plan_fetch(struct batch *batch)
     return t3_pg_plan_find(&batch->work->l3->plans, batch->schema, &shape, &batch->fetch);
 }
 
+/* Some keys from the caller and some from the database, or an insert of the database's own values
+ * only: there is no array to send for those. */
+static bool has_no_set_form(const struct batch *batch, const struct t3_write *write)
+{
+    return (write->key.count > 0) != batch->has_keys ||
+           (batch->kind == T3_WRITE_INSERT && write->cell_count == 0);
+}
+
 static tears_status batch_init(struct batch *batch, struct t3_write *writes)
 {
     struct t3_arena *arena = batch->work->call->arena;
@@ -263,9 +271,9 @@ static tears_status batch_init(struct batch *batch, struct t3_write *writes)
         return TEARS_LIMIT;
     batch->has_keys = writes[0].key.count > 0;
     batch->by_row = batch->has_keys && !t3_pg_key_is_exact(batch->schema);
-    for (size_t i = 1; i < batch->count; i++)
-        if ((writes[i].key.count > 0) != batch->has_keys)
-            batch->by_row = true; /* some keys from the caller, some from the database */
+    for (size_t i = 0; i < batch->count; i++)
+        if (has_no_set_form(batch, &writes[i]))
+            batch->by_row = true;
     batch->entries = t3_arena_alloc(arena, batch->count * sizeof *batch->entries);
     batch->ordered = t3_arena_alloc(arena, batch->count * sizeof(*batch->ordered));
     batch->lost = t3_arena_alloc(arena, batch->count * sizeof(*batch->lost));
