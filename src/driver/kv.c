@@ -463,7 +463,7 @@ tears_status t3_kv_send(struct t3_kv *kv, const struct t3_kv_request *request, c
     clear_results(&copy);
     if (!t3_kv_message_is_sendable(kv, &copy))
         return copy.outcome == T3_KV_REFUSED ? TEARS_LIMIT : copy.status;
-    return t3_kv_message_send(kv, &copy, kv->options.prompt, reply_to);
+    return t3_kv_message_send(kv, &copy, kv->options.gathering, reply_to);
 }
 
 /* -- beginning and end --------------------------------------------------------------------- */

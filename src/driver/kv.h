@@ -119,7 +119,8 @@ void t3_kv_release(struct t3_kv_request *requests, size_t count);
 bool t3_kv_is_usable(struct t3_kv *kv);
 
 /*
- * Sends a put or delete without waiting.  The answer goes to `reply_to`; t3_kv_parse_ack reads it.
+ * Sends a put or delete without waiting, within a millisecond: it is gathered with others, so that
+ * the caller pays for no write of its own.  The answer goes to `reply_to`; t3_kv_parse_ack reads it.
  * TEARS_OK, TEARS_UNAVAILABLE, TEARS_LIMIT (larger than the server takes), TEARS_INVALID,
  * TEARS_NO_MEMORY.
  */
