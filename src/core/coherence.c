@@ -68,13 +68,11 @@ static void reject(struct tears_client *client, struct tears_str payload,
         t3_l2_dead_letter(l2, payload, "ValidationError", error->message);
 }
 
-static void on_notice(void *owner, struct tears_str payload)
+static void take_notice(struct tears_client *client, struct tears_str payload)
 {
-    struct tears_client *client = owner;
     T3_AUTO(t3_arena_done) struct t3_arena arena = {0};
     struct tears_error error;
     struct t3_notice notice;
-    t3_count(&client->counters.notices_received, 1);
     const tears_status status = t3_notice_decode(payload, &arena, &notice, &error);
     if (status == TEARS_INVALID) {
         reject(client, payload, &error);
@@ -110,6 +108,13 @@ static void on_notice(void *owner, struct tears_str payload)
         obey(collection, &notice, &arena);
         break;
     }
+}
+
+static void on_notice(void *owner, struct tears_str payload)
+{
+    struct tears_client *client = owner;
+    take_notice(client, payload);
+    t3_count(&client->counters.notices_received, 1); /* last: what is counted has been obeyed */
 }
 
 /* A fill of L2 was acknowledged: L1 learns the revision; or lost: what L1 holds may be older than
