@@ -339,13 +339,13 @@ static void changes_of_many_columns(void **state)
     tears_entity *entity = NULL;
     expect_ok(tears_insert(world.session, wide, &id, 1, &entity));
     for (int i = COLUMNS - 1; i >= 0; i--) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "c%d", i);
         set_text(entity, name, name);
     }
     expect_ok(tears_entity_save(entity));
     for (int i = 0; i < COLUMNS; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "c%d", i);
         assert_string_equal(embedded_text(entity, name), name);
     }
