@@ -40,6 +40,13 @@ static inline struct tears_str tears_owned_text_str(const struct tears_owned_tex
 }
 
 /**
+ * Copies text into one that is owned: for functions of the program that give text to the library.
+ * @return TEARS_OK or TEARS_NO_MEMORY, and then `*owned_out` is untouched.  @thread any  @since 0.1
+ */
+TEARS_API TEARS_CHECKED tears_status tears_owned_text_copy(struct tears_str text,
+                                                           struct tears_owned_text *owned_out);
+
+/**
  * Ends the text, wiped first when it is secret; `owned` is all zero afterwards.
  * @param owned  NULL and all zero are accepted.
  * @thread any (one at a time on one text)  @since 0.1

@@ -14,6 +14,10 @@ enum {
     T3_KV_BATCH_MAX = 1024,         /* L2 requests in flight: past this the server is the limit */
     T3_VECTOR_DIM_MAX = 16000,      /* dimensions: pgvector's own limit */
     T3_CURSOR_BYTES_MAX = 65536,    /* a page cursor */
+    T3_TOKEN_BYTES_MAX = 16384,     /* a signed token: anybody can send one, before any signature is checked */
+    T3_JWKS_BYTES_MAX = 1 << 20,    /* a published key set */
+    T3_JWKS_KEYS_MAX = 1024,
+    T3_KEYRING_KEYS_MAX = 64,       /* old sealing keys: version 1 text is tried under each */
     T3_NEGATIVE_ENTRY_AGE_MS_MAX = 60000
 };
 

@@ -46,6 +46,11 @@ void t3_buf_wipe(struct t3_buf *buf)
     t3_buf_done(buf);
 }
 
+tears_status tears_owned_text_copy(struct tears_str text, struct tears_owned_text *owned_out)
+{
+    return t3_owned_text_copy(text, false, owned_out);
+}
+
 void tears_owned_text_free(struct tears_owned_text *owned)
 {
     if (owned == NULL)

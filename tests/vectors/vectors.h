@@ -35,6 +35,7 @@ extern const struct vector_op invalidation_ops[];
 extern const struct vector_op sql_ops[];
 extern const struct vector_op pagination_ops[];
 extern const struct vector_op namespaces_ops[];
+extern const struct vector_op security_ops[];
 extern const struct vector_op knowledge_ops[];
 
 /* The outcome "refused with this kind of error"; gives NULL. */
