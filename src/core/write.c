@@ -33,7 +33,7 @@ struct batch {
     const struct t3_change *changes;
     struct t3_write *writes;
     struct t3_correction *corrections;
-    struct tears_entity *entities; /* of the outcomes */
+    struct tears_entity *entities; /* of the outcomes; NULL: nobody wants them */
     struct tears_value *keys;      /* room for keys that the database makes; NULL: it makes none */
 };
 
@@ -47,19 +47,20 @@ static bool makes_keys(const struct t3_change *changes, size_t count)
     return false;
 }
 
-static tears_status make_room(struct batch *batch)
+static tears_status make_room(struct batch *batch, bool with_outcomes)
 {
     struct t3_arena *arena = &batch->session->arena;
     const size_t count = batch->count;
     batch->writes = t3_arena_array(arena, count, sizeof *batch->writes);
     batch->corrections = t3_arena_array(arena, count, sizeof *batch->corrections);
-    batch->entities = t3_arena_array(arena, count, sizeof *batch->entities);
+    if (with_outcomes)
+        batch->entities = t3_arena_array(arena, count, sizeof *batch->entities);
     const bool with_keys = makes_keys(batch->changes, count);
     if (with_keys)
         batch->keys = t3_arena_array(arena, count,
                                      batch->collection->schema->key_count * sizeof *batch->keys);
-    if (batch->writes == NULL || batch->corrections == NULL || batch->entities == NULL ||
-        (with_keys && batch->keys == NULL))
+    if (batch->writes == NULL || batch->corrections == NULL ||
+        (with_outcomes && batch->entities == NULL) || (with_keys && batch->keys == NULL))
         return t3_session_no_memory(batch->session);
     return TEARS_OK;
 }
@@ -236,7 +237,7 @@ tears_status t3_write_rows(struct tears_session *session, struct tears_collectio
                           .kind = kind,
                           .count = count,
                           .changes = changes};
-    T3_TRY(make_room(&batch));
+    T3_TRY(make_room(&batch, outcomes_out != NULL));
     fill_writes(&batch);
     take_tickets(&batch);
 
