@@ -182,10 +182,14 @@ static tears_status report(const struct batch *batch, const struct t3_write *wri
         return t3_fail(error, TEARS_NOT_FOUND, "core",
                        "table '" T3_STR_FMT "' has no row with key (" T3_STR_FMT ")",
                        T3_STR_ARG(schema->name), T3_STR_ARG(text));
+    const char *what = conflict_text(batch->kind, write);
+    if (!change->has_base)
+        return t3_fail(error, TEARS_CONFLICT, "core",
+                       "table '" T3_STR_FMT "', key (" T3_STR_FMT "): %s", T3_STR_ARG(schema->name),
+                       T3_STR_ARG(text), what);
     return t3_fail(error, TEARS_CONFLICT, "core",
                    "table '" T3_STR_FMT "', key (" T3_STR_FMT "): %s (expected version %lld)",
-                   T3_STR_ARG(schema->name), T3_STR_ARG(text), conflict_text(batch->kind, write),
-                   (long long)change->base);
+                   T3_STR_ARG(schema->name), T3_STR_ARG(text), what, (long long)change->base);
 }
 
 static void give_outcomes(const struct batch *batch, struct tears_outcome *outcomes_out)
@@ -251,6 +255,7 @@ tears_status t3_write_rows(struct tears_session *session, struct tears_collectio
             drop_all(&batch);
         return t3_session_status(session, status);
     }
+    t3_error_clear(&session->error); /* a tier may have left the text of a row's conflict there */
     missing_is_conflict(&batch);
     correct_caches(&batch);
     if (outcomes_out != NULL)
