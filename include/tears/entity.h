@@ -293,7 +293,8 @@ TEARS_API TEARS_CHECKED tears_status tears_invalidate(tears_session *session,
 
 /** @} */
 /** @name Pages
- * Keyset pagination, always from L3, in primary-key order unless other columns are named. */
+ * Keyset pagination, always from L3, in primary-key order unless other columns are named.  Rows with a
+ * NULL in a column of the order come last, in both directions. */
 /** @{ */
 
 struct tears_page_options {

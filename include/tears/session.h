@@ -111,7 +111,7 @@ TEARS_API TEARS_CHECKED tears_status tears_query_l1(tears_session *session, stru
                                                     size_t param_count, tears_cursor **cursor_out);
 
 /** The next row: `column_count` fields, borrowed until the next call.  @return TEARS_OK,
- * TEARS_DONE, TEARS_NO_MEMORY. @thread session @since 0.1 */
+ * TEARS_DONE, TEARS_NO_MEMORY, TEARS_LIMIT (the session's memory). @thread session @since 0.1 */
 TEARS_API TEARS_CHECKED tears_status tears_cursor_next(tears_cursor *cursor,
                                                        const struct tears_field **fields_out,
                                                        size_t *column_count_out);

@@ -22,7 +22,7 @@
  * Threads, in two sentences.  `@thread any`: client and collection functions, from any thread at
  * any time.
  * `@thread session`: a session and all that was read through it, from one thread at a time.  A
- * forked child cannot use its parent's client: every call gives TEARS_MISUSE.
+ * forked child cannot use its parent's client: every call that reaches for it gives TEARS_MISUSE.
  *
  * Errors.  Every call that can fail returns a status; on failure its results are untouched.  The
  * text is in tears_session_error, or in the error argument of functions that have no session. Every
