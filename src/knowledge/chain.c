@@ -14,8 +14,8 @@
  * node where the first walk that ran into it closed it.
  *
  * A walk stops at the first node whose root is known and gives all nodes behind it the same root,
- * so every node is walked at most three times, however long the chains are.  Rows are ordered once, all
- * together, byte by byte (radix sort), and then dealt out to their chains in that order.  So
+ * so every node is walked at most three times, however long the chains are.  Rows are ordered once,
+ * all together, byte by byte (radix sort), and then dealt out to their chains in that order.  So
  * everything takes time in proportion to the number of rows; tests count the steps.
  */
 #include "knowledge/chain.h"
@@ -54,8 +54,7 @@ struct graph {
     uint64_t steps;
 };
 
-/* ---- nodes ------------------------------------------------------------------------------------
- */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 
 /* The node of the id, which is added when there is none. */
 static uint32_t find_node(struct graph *graph, const uint8_t *id)
@@ -112,8 +111,7 @@ static void add_links(struct graph *graph)
     }
 }
 
-/* ---- roots ------------------------------------------------------------------------------------
- */
+/* ---- roots ----------------------------------------------------------------------------------- */
 
 /* Follows the links from `start` to the first node that ends the walk; *length_out is the way. */
 static uint32_t walk_up(struct graph *graph, uint32_t start, uint32_t *length_out)
@@ -169,8 +167,7 @@ static void find_roots(struct graph *graph)
         graph->nodes[graph->nodes[i].root].findings |= graph->nodes[i].findings;
 }
 
-/* ---- order ------------------------------------------------------------------------------------
- */
+/* ---- order ----------------------------------------------------------------------------------- */
 
 /* The byte by which the pass orders: the id's from the last to the first, then the scope. */
 static unsigned key_byte(const struct t3_link *link, unsigned pass)
@@ -214,8 +211,7 @@ static uint32_t *sort_rows(struct graph *graph, uint32_t *order, uint32_t *spare
     return order;
 }
 
-/* ---- layers -----------------------------------------------------------------------------------
- */
+/* ---- layers ---------------------------------------------------------------------------------- */
 
 /*
  * Gives every chain its layer.  The first row of a chain in `order` is its winner, and the nearest
@@ -294,8 +290,7 @@ static void finish_layer(const struct graph *graph, struct tears_layer *layer)
     }
 }
 
-/* ---- all of it --------------------------------------------------------------------------------
- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 static tears_status open_graph(struct graph *graph, struct t3_arena *arena)
 {

@@ -40,7 +40,7 @@ struct codes {
     size_t count;
 };
 
-/* ---- tables ----------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 static uint32_t value_in(const struct t3_span *spans, size_t count, uint32_t code)
 {
@@ -102,7 +102,7 @@ static const struct t3_map_sequence *find_sequence(uint32_t code)
     return NULL;
 }
 
-/* ---- text to code points ---------------------------------------------------------------------- */
+/* ---- text to code points --------------------------------------------------------------------- */
 
 /* The character of `length` bytes, which are well formed. */
 static uint32_t decode_one(const unsigned char *at, size_t length)
@@ -151,7 +151,7 @@ static struct codes trim(struct codes codes)
     return codes;
 }
 
-/* ---- lower case ------------------------------------------------------------------------------- */
+/* ---- lower case ------------------------------------------------------------------------------ */
 
 /* Whether the sigma at `index` ends a word: a letter with case before it, and none after it. */
 static bool sigma_is_final(const struct codes *codes, size_t index)
@@ -188,7 +188,7 @@ static tears_status lower(struct codes in, struct t3_arena *arena, struct codes 
     return TEARS_OK;
 }
 
-/* ---- folding ---------------------------------------------------------------------------------- */
+/* ---- folding --------------------------------------------------------------------------------- */
 
 enum { EXPANSION_MAX = 18 }; /* U+FDFA is the longest */
 

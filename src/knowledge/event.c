@@ -9,8 +9,8 @@
  * Begin at: tears_draft_decode().
  *
  * Source: spec platform.md 4.5.  The envelope says which of its two parts it has; that it really
- * has this one and not the other is checked here, because peers do not check it.  `version` is our own
- * addition: nobody writes it while it is 1, so today's messages look as they always did.
+ * has this one and not the other is checked here, because peers do not check it.  `version` is our
+ * own addition: nobody writes it while it is 1, so today's messages look as they always did.
  */
 #include "base/alloc.h"
 #include "base/fail.h"
@@ -26,7 +26,7 @@ struct tears_draft {
     struct tears_draft_message message;
 };
 
-/* ---- members ---------------------------------------------------------------------------------- */
+/* ---- members --------------------------------------------------------------------------------- */
 
 static const char *const target_labels[] = {"entry", "concept", NULL};
 static const char *const op_labels[] = {"confirm", "edit", "discard", NULL};
@@ -87,7 +87,7 @@ static const struct t3_object envelope_object = {"draft message", envelope_membe
 static const struct t3_object envelope_written = {"draft message", envelope_members,
                                                   T3_COUNT(envelope_members) - 1};
 
-/* ---- writing ---------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static tears_status encode(const struct tears_draft_message *message, struct t3_buf *out,
                            struct tears_error *error_out)
@@ -115,7 +115,7 @@ tears_status tears_draft_encode(const struct tears_draft_message *message,
     return t3_owned_text_take(&text, false, text_out);
 }
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* Whether exactly the part is there that `kind` names. */
 static tears_status check_parts(const struct envelope *envelope, struct tears_error *error_out)

@@ -20,7 +20,7 @@
 
 static const char origin[] = "knowledge.event";
 
-enum { UUID_BYTES = 16, UUID_TEXT_LENGTH = 36 };
+enum { UUID_TEXT_LENGTH = 36 };
 
 /* Every member is reached through its offset in the struct. */
 static const void *member_at(const void *from, const struct t3_member *declared)
@@ -33,7 +33,7 @@ static void *member_of(void *into, const struct t3_member *declared)
     return (char *)into + declared->offset;
 }
 
-/* ---- writing ---------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static tears_status put_uuid(struct t3_buf *out, const uint8_t *uuid)
 {
@@ -151,7 +151,7 @@ tears_status t3_object_encode(const struct t3_object *object, const void *from, 
                               : fail_encode(object, &object->members[0], status, error_out);
 }
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 struct decoder {
     const struct t3_object *object;
@@ -207,8 +207,7 @@ static tears_status read_uuid(const struct decoder *decoder, const struct t3_mem
     if (value->kind != T3_JSON_STRING)
         return refuse(decoder, declared, "is not a string");
     T3_TRY(take_string(decoder, value->text, &text));
-    if (text.len != UUID_TEXT_LENGTH || text.ptr[0] == '{' ||
-        tears_uuid_parse(text, uuid_out) != TEARS_OK)
+    if (text.len != UUID_TEXT_LENGTH || tears_uuid_parse(text, uuid_out) != TEARS_OK)
         return refuse(decoder, declared, "is not a UUID");
     return TEARS_OK;
 }

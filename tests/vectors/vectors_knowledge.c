@@ -42,7 +42,7 @@ static json_t *give_optional_uuid(const struct tears_optional_uuid *uuid)
     return uuid->is_set ? give_uuid(uuid->bytes) : json_null();
 }
 
-/* ---- scopes and links ------------------------------------------------------------------------- */
+/* ---- scopes and links ------------------------------------------------------------------------ */
 
 static json_t *derive_scope(struct vector *vector)
 {
@@ -88,7 +88,7 @@ static json_t *table_ref(struct vector *vector)
     return out;
 }
 
-/* ---- layers ----------------------------------------------------------------------------------- */
+/* ---- layers ---------------------------------------------------------------------------------- */
 
 static uint32_t scope_of(const json_t *row)
 {
@@ -186,7 +186,7 @@ static json_t *merge_concepts(struct vector *vector)
     return out;
 }
 
-/* ---- drafts ----------------------------------------------------------------------------------- */
+/* ---- drafts ---------------------------------------------------------------------------------- */
 
 static const char *const target_names[] = {"entry", "concept"};
 static const char *const op_names[] = {"confirm", "edit", "discard"};

@@ -204,8 +204,7 @@ static void long_chains_are_reported(void **state)
     }
 }
 
-/* ---- against a model --------------------------------------------------------------------------
- */
+/* ---- against a model ------------------------------------------------------------------------- */
 
 static uint32_t next_random(uint32_t *seed)
 {
@@ -287,8 +286,7 @@ static void any_links_give_what_the_model_gives(void **state)
     }
 }
 
-/* ---- cost -------------------------------------------------------------------------------------
- */
+/* ---- cost ------------------------------------------------------------------------------------ */
 
 enum shape { ALONE, LONG, STAR, CIRCLE, BACKWARDS, UNSEEN, PAIRS, SHAPES };
 
@@ -342,8 +340,7 @@ static void k3_the_cost_grows_with_the_number_of_rows_only(void **state)
     }
 }
 
-/* ---- refusals ---------------------------------------------------------------------------------
- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static void what_cannot_be_merged_is_refused(void **state)
 {
@@ -382,8 +379,7 @@ static void memory_may_run_out_anywhere(void **state)
     }
 }
 
-/* ---- before a link is written -----------------------------------------------------------------
- */
+/* ---- before a link is written ---------------------------------------------------------------- */
 
 /* Ids count upwards: the origin of n is n + 1, until `last`, whose origin is `then` (0: none). */
 struct ladder {

@@ -34,7 +34,7 @@ static tears_layers *layers_of(const struct tears_concept *concepts, size_t coun
     return layers;
 }
 
-/* ---- names ------------------------------------------------------------------------------------ */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static bool same_names(const char *a, const char *b, uint64_t rule)
 {
@@ -142,7 +142,7 @@ static void marks_without_end_are_ordered(void **state)
     assert_true(t3_str_equal(a, b));
 }
 
-/* ---- layers ----------------------------------------------------------------------------------- */
+/* ---- layers ---------------------------------------------------------------------------------- */
 
 static void winners_of_one_name_are_ambiguous(void **state)
 {
