@@ -106,8 +106,8 @@ static double get_fields(struct l1_case *one)
     for (uint32_t i = 0; i < OPERATIONS; i++) {
         const struct tears_value key = tears_uuid(one->ids[one->order[i]]);
         struct tears_value n;
-        bench_check(tears_get_field(session, one->collection, &key, 1, TEARS_STR("n"), &n),
-                    session, "field");
+        bench_check(tears_get_field(session, one->collection, &key, 1, TEARS_STR("n"), &n), session,
+                    "field");
         if (i % RESET_EVERY == RESET_EVERY - 1)
             tears_session_reset(session);
     }

@@ -3,9 +3,6 @@
  */
 #include "raw_kv.h"
 
-#include <pthread.h>
-#include <stdlib.h>
-
 enum { ROWS = 10000, READS = 1500, MANY = 1000, MANY_ROUNDS = 20, WINDOW = 1024 };
 enum { THREADS = 32, READS_PER_THREAD = 300 };
 
@@ -29,35 +26,16 @@ static double raw_get(void *context)
     return bench_median(times, READS);
 }
 
-static void get_row(tears_session *session, tears_collection *collection, uint64_t number)
-{
-    uint8_t id[16];
-    bench_uuid(number, id);
-    const struct tears_value key = tears_uuid(id);
-    tears_entity *entity;
-    bench_check(tears_get(session, collection, &key, 1, &entity), session, "get");
-    if (tears_entity_tier(entity) != TEARS_TIER_L2)
-        exit(2); /* this case is about L2 */
-    tears_session_reset(session);
-}
-
 static double our_get(void *context)
 {
     struct l2_case *one = context;
     double times[READS];
     for (int i = 0; i < READS; i++) {
         const uint64_t start = bench_now_ns();
-        get_row(one->session, one->collection, bench_random(&one->state) % ROWS);
+        bench_get(one->session, one->collection, bench_random(&one->state) % ROWS, TEARS_TIER_L2);
         times[i] = (double)(bench_now_ns() - start) / 1000;
     }
     return bench_median(times, READS);
-}
-
-static void choose(struct l2_case *one, uint64_t *numbers)
-{
-    const uint64_t first = bench_random(&one->state) % ROWS;
-    for (uint64_t i = 0; i < MANY; i++)
-        numbers[i] = (first + i * 7) % ROWS;
 }
 
 static double raw_many(void *context)
@@ -66,7 +44,7 @@ static double raw_many(void *context)
     uint64_t numbers[MANY];
     const uint64_t start = bench_now_ns();
     for (int i = 0; i < MANY_ROUNDS; i++) {
-        choose(one, numbers);
+        bench_choose(&one->state, ROWS, numbers, MANY);
         raw_kv_get_many(&one->raw, numbers, MANY, WINDOW);
     }
     return (double)MANY * MANY_ROUNDS * 1e9 / (double)(bench_now_ns() - start);
@@ -76,19 +54,10 @@ static double our_many(void *context)
 {
     struct l2_case *one = context;
     uint64_t numbers[MANY];
-    struct tears_value keys[MANY];
-    tears_entity *entities[MANY];
     const uint64_t start = bench_now_ns();
     for (int i = 0; i < MANY_ROUNDS; i++) {
-        choose(one, numbers);
-        for (int k = 0; k < MANY; k++) {
-            uint8_t id[16];
-            bench_uuid(numbers[k], id);
-            keys[k] = tears_uuid(id);
-        }
-        bench_check(tears_get_many(one->session, one->collection, keys, MANY, entities),
-                    one->session, "get_many");
-        tears_session_reset(one->session);
+        bench_choose(&one->state, ROWS, numbers, MANY);
+        bench_get_many(one->session, one->collection, numbers, MANY);
     }
     return (double)MANY * MANY_ROUNDS * 1e9 / (double)(bench_now_ns() - start);
 }
@@ -109,30 +78,19 @@ static void *our_thread(void *context)
     tears_session *session = NULL;
     bench_check(tears_session_new(one->client, NULL, &session), NULL, "session");
     for (int i = 0; i < READS_PER_THREAD; i++)
-        get_row(session, one->collection, bench_random(&state) % ROWS);
+        bench_get(session, one->collection, bench_random(&state) % ROWS, TEARS_TIER_L2);
     tears_session_free(session);
     return NULL;
 }
 
-static double rate_of(struct l2_case *one, void *(*thread)(void *))
-{
-    pthread_t threads[THREADS];
-    const uint64_t start = bench_now_ns();
-    for (int i = 0; i < THREADS; i++)
-        pthread_create(&threads[i], NULL, thread, one);
-    for (int i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-    return (double)THREADS * READS_PER_THREAD * 1e9 / (double)(bench_now_ns() - start);
-}
-
 static double raw_threads(void *context)
 {
-    return rate_of(context, raw_thread);
+    return bench_rate_of_threads(raw_thread, context, THREADS, READS_PER_THREAD);
 }
 
 static double our_threads(void *context)
 {
-    return rate_of(context, our_thread);
+    return bench_rate_of_threads(our_thread, context, THREADS, READS_PER_THREAD);
 }
 
 void bench_l2(const char *nats_url)
@@ -148,8 +106,8 @@ void bench_l2(const char *nats_url)
     raw_kv_open(&one.raw, nats_url);
     bench_run(&(struct bench_case){"L2 hit, one key", "raw kvStore_Get (direct)", "us p50", false,
                                    1.15, raw_get, our_get, &one});
-    bench_run(&(struct bench_case){"L2 get_many of 1,000", "raw direct gets, window 1,024", "rows/s",
-                                   true, 0.7, raw_many, our_many, &one});
+    bench_run(&(struct bench_case){"L2 get_many of 1,000", "raw direct gets, window 1,024",
+                                   "rows/s", true, 0.7, raw_many, our_many, &one});
     bench_run(&(struct bench_case){"L2 hits, 32 threads", "kvStore_Get, 32 threads", "rows/s", true,
                                    3.0, raw_threads, our_threads, &one});
     raw_kv_close(&one.raw);

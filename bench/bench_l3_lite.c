@@ -64,18 +64,8 @@ static double our_fetch(void *context)
 {
     struct lite_case *one = context;
     const uint64_t start = bench_now_ns();
-    for (int i = 0; i < READS; i++) {
-        uint8_t id[16];
-        bench_uuid(bench_random(&one->state) % ROWS, id);
-        const struct tears_value key = tears_uuid(id);
-        tears_entity *entity;
-        bench_check(tears_get(one->session, one->collection, &key, 1, &entity), one->session,
-                    "get");
-        if (tears_entity_tier(entity) != TEARS_TIER_L3)
-            exit(2); /* this case is about L3 */
-        if (i % 64 == 63)
-            tears_session_reset(one->session);
-    }
+    for (int i = 0; i < READS; i++)
+        bench_get(one->session, one->collection, bench_random(&one->state) % ROWS, TEARS_TIER_L3);
     return (double)(bench_now_ns() - start) / READS;
 }
 

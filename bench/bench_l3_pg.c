@@ -39,23 +39,13 @@ static double raw_fetch(void *context)
     return bench_median(times, READS);
 }
 
-static void get_row(tears_session *session, tears_collection *collection, uint64_t number)
-{
-    uint8_t id[16];
-    bench_uuid(number, id);
-    const struct tears_value key = tears_uuid(id);
-    tears_entity *entity;
-    bench_check(tears_get(session, collection, &key, 1, &entity), session, "get");
-    tears_session_reset(session);
-}
-
 static double our_fetch(void *context)
 {
     struct pg_case *one = context;
     double times[READS];
     for (int i = 0; i < READS; i++) {
         const uint64_t start = bench_now_ns();
-        get_row(one->session, one->collection, bench_random(&one->state) % ROWS);
+        bench_get(one->session, one->collection, bench_random(&one->state) % ROWS, TEARS_TIER_L3);
         times[i] = (double)(bench_now_ns() - start) / 1000;
     }
     return bench_median(times, READS);
@@ -63,20 +53,13 @@ static double our_fetch(void *context)
 
 /* ---- many rows ------------------------------------------------------------------------------ */
 
-static void choose(struct pg_case *one, uint64_t *numbers)
-{
-    const uint64_t first = bench_random(&one->state) % ROWS;
-    for (uint64_t i = 0; i < MANY; i++) /* scattered, without repeating a row */
-        numbers[i] = (first + i * 97) % ROWS;
-}
-
 static double raw_many(void *context)
 {
     struct pg_case *one = context;
     uint64_t numbers[MANY];
     const uint64_t start = bench_now_ns();
     for (int i = 0; i < MANY_ROUNDS; i++) {
-        choose(one, numbers);
+        bench_choose(&one->state, ROWS, numbers, MANY);
         raw_pg_fetch_many(one->conn, numbers, MANY);
     }
     return (double)MANY * MANY_ROUNDS * 1e9 / (double)(bench_now_ns() - start);
@@ -86,19 +69,10 @@ static double our_many(void *context)
 {
     struct pg_case *one = context;
     uint64_t numbers[MANY];
-    struct tears_value keys[MANY];
-    tears_entity *entities[MANY];
     const uint64_t start = bench_now_ns();
     for (int i = 0; i < MANY_ROUNDS; i++) {
-        choose(one, numbers);
-        for (int k = 0; k < MANY; k++) {
-            uint8_t id[16];
-            bench_uuid(numbers[k], id);
-            keys[k] = tears_uuid(id);
-        }
-        bench_check(tears_get_many(one->session, one->collection, keys, MANY, entities),
-                    one->session, "get_many");
-        tears_session_reset(one->session);
+        bench_choose(&one->state, ROWS, numbers, MANY);
+        bench_get_many(one->session, one->collection, numbers, MANY);
     }
     return (double)MANY * MANY_ROUNDS * 1e9 / (double)(bench_now_ns() - start);
 }
@@ -147,30 +121,19 @@ static void *our_thread(void *context)
     tears_session *session = NULL;
     bench_check(tears_session_new(one->client, NULL, &session), NULL, "session");
     for (int i = 0; i < READS_PER_THREAD; i++)
-        get_row(session, one->collection, bench_random(&state) % ROWS);
+        bench_get(session, one->collection, bench_random(&state) % ROWS, TEARS_TIER_L3);
     tears_session_free(session);
     return NULL;
 }
 
-static double rate_of(struct pg_case *one, void *(*thread)(void *))
-{
-    pthread_t threads[THREADS];
-    const uint64_t start = bench_now_ns();
-    for (int i = 0; i < THREADS; i++)
-        pthread_create(&threads[i], NULL, thread, one);
-    for (int i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-    return (double)THREADS * READS_PER_THREAD * 1e9 / (double)(bench_now_ns() - start);
-}
-
 static double raw_threads(void *context)
 {
-    return rate_of(context, raw_thread);
+    return bench_rate_of_threads(raw_thread, context, THREADS, READS_PER_THREAD);
 }
 
 static double our_threads(void *context)
 {
-    return rate_of(context, our_thread);
+    return bench_rate_of_threads(our_thread, context, THREADS, READS_PER_THREAD);
 }
 
 /* ---- inserts ----------------------------------------------------------------------------------- */
@@ -205,8 +168,8 @@ static double our_insert(void *context)
         rows[i].field_count = BENCH_FIELDS;
         rows[i].base = NULL;
     }
-    bench_check(tears_insert_many(one->session, one->collection, rows, INSERTS, NULL),
-                one->session, "insert_many");
+    bench_check(tears_insert_many(one->session, one->collection, rows, INSERTS, NULL), one->session,
+                "insert_many");
     const double rate = (double)INSERTS * 1e9 / (double)(bench_now_ns() - start);
     tears_session_reset(one->session);
     return rate;

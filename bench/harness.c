@@ -55,8 +55,7 @@ static int compare(const void *a, const void *b)
 double bench_median(double *values, size_t count)
 {
     qsort(values, count, sizeof *values, compare);
-    return count % 2 == 1 ? values[count / 2]
-                          : (values[count / 2 - 1] + values[count / 2]) / 2;
+    return count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
 void bench_check(tears_status status, const tears_session *session, const char *what)
@@ -134,8 +133,7 @@ static void print_outcome(const struct outcome *outcome)
     }
     if (one->floor == NULL) {
         printf("%-42s %14s %12.1f %-8s %8s %2s%6.2f  %s\n", one->name, "-", outcome->ours,
-               one->unit, "", one->higher ? ">=" : "<=", one->limit,
-               outcome->met ? "yes" : "NO");
+               one->unit, "", one->higher ? ">=" : "<=", one->limit, outcome->met ? "yes" : "NO");
         return;
     }
     printf("%-42s %14.1f %12.1f %-8s %7.2fx %2s%6.2f  %s\n", one->name, outcome->floor,
@@ -157,15 +155,15 @@ static void write_json(const char *path)
             fprintf(file, "  {\"path\": \"%s\", \"skipped\": \"%s\"}", outcome->one.name,
                     outcome->skipped);
         else
-            fprintf(file,
-                    "  {\"path\": \"%s\", \"floor\": \"%s\", \"unit\": \"%s\", \"floor_value\": %.3f, "
-                    "\"value\": %.3f, \"ratio\": %.4f, \"limit\": %.2f, \"higher_is_better\": %s, "
-                    "\"met\": %s}",
-                    outcome->one.name,
-                    outcome->one.floor_name != NULL ? outcome->one.floor_name : "",
-                    outcome->one.unit, outcome->floor, outcome->ours, outcome->ratio,
-                    outcome->one.limit, outcome->one.higher ? "true" : "false",
-                    outcome->met ? "true" : "false");
+            fprintf(
+                file,
+                "  {\"path\": \"%s\", \"floor\": \"%s\", \"unit\": \"%s\", \"floor_value\": %.3f, "
+                "\"value\": %.3f, \"ratio\": %.4f, \"limit\": %.2f, \"higher_is_better\": %s, "
+                "\"met\": %s}",
+                outcome->one.name, outcome->one.floor_name != NULL ? outcome->one.floor_name : "",
+                outcome->one.unit, outcome->floor, outcome->ours, outcome->ratio,
+                outcome->one.limit, outcome->one.higher ? "true" : "false",
+                outcome->met ? "true" : "false");
         fprintf(file, "%s\n", i + 1 < outcome_count ? "," : "");
     }
     fprintf(file, "]\n");

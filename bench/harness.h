@@ -14,10 +14,10 @@ typedef double (*bench_fn)(void *context);
 struct bench_case {
     const char *name;
     const char *floor_name;
-    const char *unit;  /* "ns", "us p50", "rows/s", ... */
-    bool higher;       /* more is better: the ratio must be at least `limit`; else at most */
+    const char *unit; /* "ns", "us p50", "rows/s", ... */
+    bool higher;      /* more is better: the ratio must be at least `limit`; else at most */
     double limit;
-    bench_fn floor;    /* NULL: the figure itself is compared with the limit */
+    bench_fn floor; /* NULL: the figure itself is compared with the limit */
     bench_fn ours;
     void *context;
 };

@@ -72,8 +72,8 @@ static void ask(struct raw_kv *raw, uint64_t number, int slot)
     char subject[160];
     char reply[96];
     raw_kv_key(number, key, sizeof key);
-    snprintf(subject, sizeof subject, "$JS.API.DIRECT.GET.KV_bench-collections.$KV.bench-collections.%s",
-             key);
+    snprintf(subject, sizeof subject,
+             "$JS.API.DIRECT.GET.KV_bench-collections.$KV.bench-collections.%s", key);
     snprintf(reply, sizeof reply, "%s.%d", raw->inbox, slot);
     check(natsConnection_PublishRequest(raw->conn, subject, reply, NULL, 0), "request");
 }

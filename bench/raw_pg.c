@@ -40,10 +40,11 @@ PGconn *raw_pg_open(const char *url)
     prepare(conn, "fetch", "SELECT id, owner, name, body, n, row_version FROM bench WHERE id = $1");
     prepare(conn, "many",
             "SELECT id, owner, name, body, n, row_version FROM bench WHERE id = ANY($1::uuid[])");
-    prepare(conn, "upsert",
-            "INSERT INTO bench (id, owner, name, body, n, row_version) VALUES ($1, $2, $3, $4, $5, 1) "
-            "ON CONFLICT (id) DO UPDATE SET owner = EXCLUDED.owner, name = EXCLUDED.name, "
-            "body = EXCLUDED.body, n = EXCLUDED.n, row_version = bench.row_version + 1");
+    prepare(
+        conn, "upsert",
+        "INSERT INTO bench (id, owner, name, body, n, row_version) VALUES ($1, $2, $3, $4, $5, 1) "
+        "ON CONFLICT (id) DO UPDATE SET owner = EXCLUDED.owner, name = EXCLUDED.name, "
+        "body = EXCLUDED.body, n = EXCLUDED.n, row_version = bench.row_version + 1");
     prepare(conn, "upsert_many",
             "INSERT INTO bench (id, owner, name, body, n, row_version) "
             "SELECT u.id, u.owner, u.name, u.body, u.n, 1 "
@@ -154,8 +155,8 @@ static void upsert_chunk(PGconn *conn, const struct bench_row *rows, int count)
     }
     for (int i = 0; i < 5; i++)
         lengths[i] = (int)(at[i] - arrays[i]);
-    PGresult *result = PQexecPrepared(conn, "upsert_many", 5, (const char *const *)arrays, lengths,
-                                      formats, 1);
+    PGresult *result =
+        PQexecPrepared(conn, "upsert_many", 5, (const char *const *)arrays, lengths, formats, 1);
     if (PQresultStatus(result) != PGRES_COMMAND_OK)
         die(conn);
     PQclear(result);

@@ -3,6 +3,7 @@
  */
 #include "rows.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -54,6 +55,54 @@ void bench_insert(tears_session *session, tears_collection *collection, uint64_t
         const uint64_t left = count - done;
         insert_chunk(session, collection, first + done, left < CHUNK ? (size_t)left : CHUNK);
     }
+}
+
+void bench_get(tears_session *session, tears_collection *collection, uint64_t number, uint32_t tier)
+{
+    uint8_t id[16];
+    bench_uuid(number, id);
+    const struct tears_value key = tears_uuid(id);
+    tears_entity *entity;
+    bench_check(tears_get(session, collection, &key, 1, &entity), session, "get");
+    if (tears_entity_tier(entity) != tier) {
+        fprintf(stderr, "bench: a row came from L%u, not L%u\n", tears_entity_tier(entity), tier);
+        exit(2);
+    }
+    tears_session_reset(session);
+}
+
+void bench_get_many(tears_session *session, tears_collection *collection, const uint64_t *numbers,
+                    size_t count)
+{
+    struct tears_value *keys = tears_session_alloc(session, count * sizeof *keys);
+    tears_entity **entities = tears_session_alloc(session, count * sizeof *entities);
+    for (size_t i = 0; i < count; i++) {
+        uint8_t id[16];
+        bench_uuid(numbers[i], id);
+        keys[i] = tears_uuid(id);
+    }
+    bench_check(tears_get_many(session, collection, keys, count, entities), session, "get_many");
+    tears_session_reset(session);
+}
+
+void bench_choose(uint64_t *state, uint64_t rows, uint64_t *numbers, size_t count)
+{
+    const uint64_t first = bench_random(state) % rows;
+    for (size_t i = 0; i < count; i++)
+        numbers[i] = (first + i * 97) % rows;
+}
+
+enum { THREADS_MAX = 64 };
+
+double bench_rate_of_threads(void *(*run)(void *), void *context, int threads, int each)
+{
+    pthread_t ids[THREADS_MAX];
+    const uint64_t start = bench_now_ns();
+    for (int i = 0; i < threads; i++)
+        pthread_create(&ids[i], NULL, run, context);
+    for (int i = 0; i < threads; i++)
+        pthread_join(ids[i], NULL);
+    return (double)threads * each * 1e9 / (double)(bench_now_ns() - start);
 }
 
 static char paths[16][32];
