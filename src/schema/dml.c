@@ -283,6 +283,18 @@ void t3_pen_where_key(struct t3_pen *pen, uint32_t first)
     }
 }
 
+void t3_pen_where_row(struct t3_pen *pen, const struct t3_shape *shape, uint32_t base)
+{
+    t3_pen_text(pen, " WHERE ");
+    t3_pen_where_key(pen, 0);
+    if (!shape->has_base)
+        return;
+    t3_pen_text(pen, " AND ");
+    t3_pen_column(pen, pen->schema->version_column);
+    t3_pen_text(pen, " = ");
+    t3_pen_value(pen, base);
+}
+
 void t3_pen_now(struct t3_pen *pen)
 {
     t3_pen_text(pen, pen->dialect == T3_DIALECT_POSTGRESQL ? "clock_timestamp()" : "tears_now()");
@@ -393,14 +405,7 @@ tears_status t3_dml_delete(const struct tears_schema *schema, const struct t3_sh
         t3_pen_text(&pen, " AS t3_row USING ");
         t3_pen_unnest(&pen);
     }
-    t3_pen_text(&pen, " WHERE ");
-    t3_pen_where_key(&pen, 0);
-    if (shape->has_base) {
-        t3_pen_text(&pen, " AND ");
-        t3_pen_column(&pen, schema->version_column);
-        t3_pen_text(&pen, " = ");
-        t3_pen_value(&pen, base);
-    }
+    t3_pen_where_row(&pen, shape, base);
     t3_pen_text(&pen, " RETURNING ");
     put_key_and_version(&pen);
     return pen.status;

@@ -49,6 +49,9 @@ void t3_pen_select_list(struct t3_pen *pen);
 void t3_pen_add_key(struct t3_pen *pen);
 void t3_pen_where_key(struct t3_pen *pen, uint32_t first);
 
+/* Writes ` WHERE ` the key, and, with a base, that the version column is still parameter `base`. */
+void t3_pen_where_row(struct t3_pen *pen, const struct t3_shape *shape, uint32_t base);
+
 /* Writes the version column's value in a new row, and after an update (`aliased`: the old row is
  * t3_row). */
 void t3_pen_first_version(struct t3_pen *pen);

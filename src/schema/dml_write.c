@@ -250,14 +250,7 @@ tears_status t3_dml_update(const struct tears_schema *schema, const struct t3_sh
         t3_pen_text(&pen, " FROM ");
         t3_pen_unnest(&pen);
     }
-    t3_pen_text(&pen, " WHERE ");
-    t3_pen_where_key(&pen, 0);
-    if (shape->has_base) {
-        t3_pen_text(&pen, " AND ");
-        t3_pen_column(&pen, schema->version_column);
-        t3_pen_text(&pen, " = ");
-        t3_pen_value(&pen, base);
-    }
+    t3_pen_where_row(&pen, shape, base);
     t3_pen_text(&pen, " RETURNING ");
     t3_pen_select_list(&pen);
     return pen.status;
