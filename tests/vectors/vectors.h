@@ -35,6 +35,9 @@ extern const struct vector_op invalidation_ops[];
 extern const struct vector_op sql_ops[];
 extern const struct vector_op pagination_ops[];
 extern const struct vector_op namespaces_ops[];
+extern const struct vector_op secrets_ops[];
+extern const struct vector_op sandbox_ops[];
+extern const struct vector_op formats_ops[];
 extern const struct vector_op security_ops[];
 extern const struct vector_op knowledge_ops[];
 
@@ -75,6 +78,19 @@ json_t *give_text(struct tears_str text);
 json_t *give_value(const struct tears_value *value, bool as_vector_text);
 /* {member: text} */
 json_t *give_member(const char *member, struct tears_str text);
+
+/* ---- trees of files (vector_tree.c) ---- */
+
+struct vector_tree {
+    struct t3_arena *arena;
+    char base[64]; /* $BASE: a new folder without links in its path */
+};
+
+/* Makes the folder and what the vector's `tree` describes in it; tree_remove ends it. */
+void tree_make(struct vector_tree *tree, struct vector *vector);
+void tree_remove(struct vector_tree *tree);
+/* The text with the folder's name for $BASE at its start; the vector's memory, NUL-terminated. */
+struct tears_str expand_base(const struct vector_tree *tree, struct tears_str text);
 
 /* ---- comparing (vector_equal.c) ---- */
 
