@@ -100,7 +100,7 @@ TEARS_API TEARS_CHECKED tears_status tears_formats_find(tears_formats *formats,
 /**
  * Reads a document from text in a format.
  *
- * The built-in JSON is strict: one value, UTF-8, no duplicate members, at most 64 deep.  It keeps the order of members; whole numbers
+ * The built-in JSON is strict: one value, UTF-8, no duplicate members, no NUL in a member's name, at most 64 deep.  It keeps the order of members; whole numbers
  * must fit into 64 bits; other numbers are doubles.
  *
  * @param format        from tears_formats_find.

@@ -353,7 +353,8 @@ static tears_status json_set_value(void *owner, void *tree, struct tears_str pat
     }
     json_t *parent = NULL;
     tears_status status = find_parent(own->root, path, &name, &parent);
-    if (status == TEARS_OK && !t3_str_is_utf8(t3_buf_str(&name)))
+    /* jansson reads no member with such a name, so none may be made */
+    if (status == TEARS_OK && (!t3_str_is_utf8(t3_buf_str(&name)) || strlen(name.ptr) != name.len))
         status = TEARS_INVALID;
     if (status == TEARS_OK && levels_of(path) + depth_of(value) > T3_JSON_DEPTH_MAX)
         status = TEARS_LIMIT;

@@ -254,6 +254,8 @@ static void values_are_put(void **state)
     assert_int_equal(set("/o/x", "{"), TEARS_INVALID);
     assert_int_equal(set("o", "5"), TEARS_INVALID);
     assert_int_equal(set("/o/\xff", "5"), TEARS_INVALID);
+    assert_int_equal(tears_document_set(document, TEARS_STR("/o/a\0b"), TEARS_STR("5"), &error),
+                     TEARS_INVALID);
     expect_document("{\"a\":[1,{\"x\":null},3,4],\"o\":{\"n/m\":\"new\"}}");
     assert_int_equal(set("", "7"), TEARS_OK);
     expect_document("7");
