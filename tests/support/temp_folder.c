@@ -20,7 +20,7 @@
 
 void temp_folder_make(struct temp_folder *folder)
 {
-    snprintf(folder->path, sizeof folder->path, "/tmp/tears-test-XXXXXX");
+    snprintf(folder->path, sizeof folder->path, "/tmp/tears-folder-XXXXXX");
     assert_non_null(mkdtemp(folder->path));
 }
 
