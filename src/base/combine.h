@@ -11,13 +11,12 @@
 
 #include "base/lock.h"
 
-#include <semaphore.h>
 #include <stdatomic.h>
 
 struct t3_combine_item {
     struct t3_combine_item *next;
     struct t3_deadline deadline;
-    sem_t wake;       /* used only while waiting */
+    uint32_t bit;     /* what kind of sleeper it is */
     atomic_int state; /* changed under the mutex; who was woken reads it without */
 };
 
@@ -31,6 +30,9 @@ struct t3_combine {
     struct t3_combine_item *last;
     uint32_t running;
     uint32_t running_max;
+    uint32_t queued;        /* items so far; wraps */
+    uint32_t taken;         /* batches so far; wraps */
+    _Atomic uint32_t wakes; /* the futex: moves whenever someone is woken */
     uint32_t batch_max;
     t3_combine_fn run;
     void *owner;

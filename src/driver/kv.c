@@ -1,7 +1,7 @@
 /*
  * kv.c -- one KV bucket: its existence, and the way of calls into batches.
  *
- * Owns:     lanes (inboxes), the circuit breaker, what is known of the bucket.  The connections are
+ * Owns:     inboxes, the circuit breaker, what is known of the bucket.  The connections are
  * lent. Must not know: rows, tables, versions' meaning. Threads:  any. Fails:    TEARS_UNAVAILABLE
  * at once while disconnected or while the server is known to hang. Begin at: t3_kv_run().
  */
@@ -20,26 +20,26 @@ enum {
     RUNS_MAX = 4
 }; /* of one request: a bucket made again, or an impatient neighbour in the batch */
 
-/* -- lanes --------------------------------------------------------------------------------- */
+/* -- inboxes ------------------------------------------------------------------------------- */
 
-/* There is always a free one: the combiners run no more batches than there are lanes. */
-static struct kv_lane *take_lane(struct t3_kv *kv)
+/* There is always a free one: the combiner runs no more batches than there are inboxes. */
+static struct kv_inbox *take_inbox(struct t3_kv *kv)
 {
-    struct kv_lane *lane = NULL;
+    struct kv_inbox *inbox = NULL;
     t3_lock(&kv->mutex);
-    for (size_t i = 0; i < KV_LANES && lane == NULL; i++)
-        if (!kv->lanes[i].is_taken)
-            lane = &kv->lanes[i];
-    T3_ASSERT(lane != NULL);
-    lane->is_taken = true;
+    for (size_t i = 0; i < KV_LARGE_RUNNING_MAX && inbox == NULL; i++)
+        if (!kv->large_inboxes[i].is_taken)
+            inbox = &kv->large_inboxes[i];
+    T3_ASSERT(inbox != NULL);
+    inbox->is_taken = true;
     t3_unlock(&kv->mutex);
-    return lane;
+    return inbox;
 }
 
-static void return_lane(struct t3_kv *kv, struct kv_lane *lane)
+static void return_inbox(struct t3_kv *kv, struct kv_inbox *inbox)
 {
     t3_lock(&kv->mutex);
-    lane->is_taken = false;
+    inbox->is_taken = false;
     t3_unlock(&kv->mutex);
 }
 
@@ -71,35 +71,36 @@ static struct kv_exchange new_exchange(struct t3_kv *kv, struct t3_kv_request **
 static void run_small(void *owner, struct t3_combine_item **items, size_t count)
 {
     struct t3_kv *kv = owner;
-    struct kv_lane *lane = take_lane(kv);
     struct t3_deadline deadline = {UINT64_MAX};
     size_t request_count = 0;
     for (size_t i = 0; i < count; i++) {
         const struct queued_call *queued = (const struct queued_call *)(void *)items[i];
-        memcpy(lane->small + request_count, queued->requests,
+        memcpy(kv->small_requests + request_count, queued->requests,
                queued->count * sizeof queued->requests[0]);
         request_count += queued->count;
         if (items[i]->deadline.at_us < deadline.at_us)
             deadline = items[i]->deadline;
     }
-    struct kv_exchange exchange = new_exchange(kv, lane->small, request_count, deadline);
-    t3_kv_exchange_run(&exchange, lane);
-    return_lane(kv, lane);
+    struct kv_exchange exchange = new_exchange(kv, kv->small_requests, request_count, deadline);
+    exchange.inbox = &kv->small_inbox;
+    t3_nats_pump_take(kv->options.pumped->pump);
+    t3_kv_exchange_run(&exchange);
+    t3_nats_pump_give(kv->options.pumped->pump);
 }
 
 /* One large call; answers are handed to it as they come. */
 static void run_large(void *owner, struct t3_combine_item **items, size_t count)
 {
     struct t3_kv *kv = owner;
-    struct kv_lane *lane = take_lane(kv);
     const struct queued_call *queued = (const struct queued_call *)(void *)items[0];
     T3_ASSERT(count == 1);
     struct kv_exchange exchange =
         new_exchange(kv, queued->requests, queued->count, queued->call->deadline);
     exchange.answered = queued->call->answered;
     exchange.owner = queued->call->owner;
-    t3_kv_exchange_run(&exchange, lane);
-    return_lane(kv, lane);
+    exchange.inbox = take_inbox(kv);
+    t3_kv_exchange_run(&exchange);
+    return_inbox(kv, exchange.inbox);
 }
 
 /* -- the bucket ---------------------------------------------------------------------------- */
@@ -223,9 +224,15 @@ static void run_opening(void *owner, struct t3_combine_item **items, size_t coun
     }
 }
 
+static bool is_connected(const struct t3_kv *kv)
+{
+    return t3_nats_is_connected(kv->options.prompt) && t3_nats_is_connected(kv->options.pumped) &&
+           t3_nats_is_connected(kv->options.gathering);
+}
+
 static tears_status check_usable(struct t3_kv *kv, struct tears_error *error_out)
 {
-    if (!t3_nats_is_connected(kv->options.prompt) || !t3_nats_is_connected(kv->options.gathering))
+    if (!is_connected(kv))
         return t3_fail(error_out, TEARS_UNAVAILABLE, origin, "not connected to NATS");
     if (!t3_breaker_allows(&kv->breaker, t3_now_us()))
         return t3_fail(error_out, TEARS_UNAVAILABLE, origin,
@@ -279,8 +286,9 @@ tears_status t3_kv_settings(struct t3_kv *kv, struct t3_deadline deadline,
 
 /* -- calls --------------------------------------------------------------------------------- */
 
-static void clear_results(struct t3_kv_request *request)
+static void clear_results(struct t3_kv *kv, struct t3_kv_request *request)
 {
+    request->kv = kv;
     request->outcome = T3_KV_FAILED;
     request->status = TEARS_UNAVAILABLE;
     request->revision = 0;
@@ -392,7 +400,7 @@ static tears_status run_requests(struct t3_kv *kv, const struct t3_kv_call *call
             break;
         for (size_t i = 0; i < count; i++) {
             t3_kv_release(requests[i], 1);
-            clear_results(requests[i]);
+            clear_results(kv, requests[i]);
         }
     }
     return TEARS_OK;
@@ -420,7 +428,7 @@ tears_status t3_kv_run(struct t3_kv *kv, const struct t3_kv_call *call,
     struct t3_kv_request *few[KV_SMALL_REQUESTS_MAX];
     T3_AUTO(t3_free_auto) struct t3_kv_request **many = NULL;
     for (size_t i = 0; i < call->count; i++)
-        clear_results(&call->requests[i]);
+        clear_results(kv, &call->requests[i]);
     if (call->count > KV_SMALL_REQUESTS_MAX) {
         many = t3_alloc(call->count * sizeof many[0]);
         if (many == NULL) {
@@ -444,7 +452,10 @@ tears_status t3_kv_run(struct t3_kv *kv, const struct t3_kv_call *call,
 void t3_kv_release(struct t3_kv_request *requests, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        natsMsg_Destroy(requests[i].reply);
+        if (count <= KV_SMALL_REQUESTS_MAX)
+            t3_kv_message_bury(requests[i].kv, requests[i].reply);
+        else
+            natsMsg_Destroy(requests[i].reply);
         t3_free(requests[i].decoded);
         requests[i].reply = NULL;
         requests[i].decoded = NULL;
@@ -453,14 +464,13 @@ void t3_kv_release(struct t3_kv_request *requests, size_t count)
 
 bool t3_kv_is_usable(struct t3_kv *kv)
 {
-    return t3_nats_is_connected(kv->options.prompt) &&
-           t3_nats_is_connected(kv->options.gathering) && t3_breaker_is_closed(&kv->breaker);
+    return is_connected(kv) && t3_breaker_is_closed(&kv->breaker);
 }
 
 tears_status t3_kv_send(struct t3_kv *kv, const struct t3_kv_request *request, const char *reply_to)
 {
     struct t3_kv_request copy = *request;
-    clear_results(&copy);
+    clear_results(kv, &copy);
     if (!t3_kv_message_is_sendable(kv, &copy))
         return copy.outcome == T3_KV_REFUSED ? TEARS_LIMIT : copy.status;
     return t3_kv_message_send(kv, &copy, kv->options.gathering, reply_to);
@@ -499,10 +509,9 @@ tears_status t3_kv_new(const struct t3_kv_options *options, struct t3_kv **kv_ou
     t3_combine_init(&kv->small, KV_SMALL_RUNNING_MAX, KV_SMALL_CALLS_MAX, run_small, kv);
     t3_combine_init(&kv->large, KV_LARGE_RUNNING_MAX, 1, run_large, kv);
     t3_combine_init(&kv->opening, 1, KV_SMALL_CALLS_MAX, run_opening, kv);
-    for (size_t i = 0; i < KV_LANES; i++) {
-        kv->lanes[i].prompt.nats = options->prompt;
-        kv->lanes[i].gathering.nats = options->gathering;
-    }
+    kv->small_inbox.nats = options->pumped;
+    for (size_t i = 0; i < KV_LARGE_RUNNING_MAX; i++)
+        kv->large_inboxes[i].nats = options->gathering;
     *kv_out = kv;
     return TEARS_OK;
 }
@@ -511,10 +520,10 @@ void t3_kv_free(struct t3_kv *kv)
 {
     if (kv == NULL)
         return;
-    for (size_t i = 0; i < KV_LANES; i++) {
-        t3_kv_inbox_done(&kv->lanes[i].prompt);
-        t3_kv_inbox_done(&kv->lanes[i].gathering);
-    }
+    t3_kv_messages_empty_graves(kv, 0);
+    t3_kv_inbox_done(&kv->small_inbox);
+    for (size_t i = 0; i < KV_LARGE_RUNNING_MAX; i++)
+        t3_kv_inbox_done(&kv->large_inboxes[i]);
     t3_combine_done(&kv->opening);
     t3_combine_done(&kv->large);
     t3_combine_done(&kv->small);

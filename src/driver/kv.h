@@ -5,12 +5,13 @@
  *          \      |      /
  *           combine: one of them leads            a large call leads itself
  *                     |                                    |
- *             lane: an inbox of its own            lane: an inbox of its own
+ *               the small inbox                     one of the large inboxes
  *                     |                                    |
- *      few requests: the prompt connection     many: the gathering connection
+ *         the pumped connection: the           the gathering connection: the
+ *      leader writes and reads its socket      library's reader fills the inbox
  *
- * The leader sends the requests of all callers and reads the answers itself: there is no delivery
- * thread between the connection's reader and the caller.
+ * The leader sends the requests of all callers and takes the answers itself: there is no delivery
+ * thread, and for small calls no reader either, between the socket and the caller.
  */
 #ifndef T3_DRIVER_KV_H
 #define T3_DRIVER_KV_H
@@ -21,8 +22,9 @@
 struct t3_kv;
 
 struct t3_kv_options {
-    struct t3_nats *prompt;    /* sends each message at once */
-    struct t3_nats *gathering; /* gathers messages until a flush */
+    struct t3_nats *prompt;    /* sends each message at once: what is asked about the bucket */
+    struct t3_nats *pumped;    /* the leader reads and writes: small calls, all at a time */
+    struct t3_nats *gathering; /* gathers messages until a flush: large calls */
     const char *bucket;        /* copied */
     const char *writer;        /* goes into the header Tears-Origin; copied; "" none */
     struct t3_kv_settings wanted;
@@ -83,6 +85,7 @@ struct t3_kv_request {
     int64_t found_version;
     bool found_is_own; /* get: the header Tears-Origin names this writer */
     /* The driver's own. */
+    struct t3_kv *kv;
     void *reply;
     char *decoded;
     bool is_pending;

@@ -1,9 +1,9 @@
 /*
  * kv_exchange.c -- carries out one batch of KV requests: sends, collects, matches.
  *
- * Owns:     nothing; the inbox belongs to the lane that the batch runs on.
+ * Owns:     nothing; the inbox is lent.
  * Must not know: who asked, what the requests mean.
- * Threads:  the leader of the batch; a lane serves one batch at a time.
+ * Threads:  the leader of the batch; an inbox serves one batch at a time.
  * Fails:    requests without an answer end as TIMEOUT or UNAVAILABLE.
  * Begin at: t3_kv_exchange_run().
  *
@@ -15,9 +15,9 @@
  * An inbox that ends a batch with answers missing is given up: late answers go nowhere, and can
  * never be taken for answers of the next batch.
  *
- * Few requests go over the prompt connection: each write leaves at once, and the answer passes one
- * thread (the connection's reader) on its way to the leader, one fewer than with
- * natsConnection_Request.  More are gathered by the other connection; the last of them is sent with
+ * Small calls go over the pumped connection: the leader has borrowed its pump, writes all requests
+ * with one system call and reads the answers off the socket; no other thread has to wake up.  Large
+ * ones are gathered by a connection that the library reads; the last request is sent with
  * natsConnection_Request, because only that flushes at once.  Very large batches flush themselves
  * whenever the buffer is full, and for their end the connection's flusher (1 ms) is early enough,
  * since the server is busy with the first ones.
@@ -186,6 +186,21 @@ static void match_reply(struct kv_exchange *exchange, natsMsg *reply)
     take_reply(exchange, exchange->requests[index], reply);
 }
 
+/* The next message of the inbox.  With a pump nobody but this thread fills the inbox: it is looked
+ * into before and after a turn, and never waited for. */
+static natsStatus next_message(struct kv_exchange *exchange, int64_t wait_ms, natsMsg **reply_out)
+{
+    struct t3_nats_pump *pump = exchange->inbox->nats->pump;
+    natsSubscription *subscription = exchange->inbox->subscription;
+    if (pump == NULL)
+        return natsSubscription_NextMsg(reply_out, subscription, wait_ms);
+    natsStatus status = natsSubscription_NextMsg(reply_out, subscription, 0);
+    if (status != NATS_TIMEOUT)
+        return status;
+    status = t3_nats_pump_turn(pump, (uint64_t)wait_ms);
+    return status == NATS_OK ? natsSubscription_NextMsg(reply_out, subscription, 0) : status;
+}
+
 /* Takes one answer, waiting for it if need be. */
 static enum step receive(struct kv_exchange *exchange)
 {
@@ -193,8 +208,7 @@ static enum step receive(struct kv_exchange *exchange)
         const uint64_t left_ms = wait_left_ms(exchange);
         natsMsg *reply = NULL;
         const natsStatus status =
-            natsSubscription_NextMsg(&reply, exchange->inbox->subscription,
-                                     left_ms < SLICE_MS ? (int64_t)left_ms : SLICE_MS);
+            next_message(exchange, left_ms < SLICE_MS ? (int64_t)left_ms : SLICE_MS, &reply);
         if (status == NATS_OK) {
             match_reply(exchange, reply);
             return STEP_GO_ON;
@@ -210,6 +224,13 @@ static enum step receive(struct kv_exchange *exchange)
     }
 }
 
+/* While the server works there is time for the replies of earlier batches. */
+static void write_and_tidy(struct kv_exchange *exchange)
+{
+    t3_nats_pump_write(exchange->inbox->nats->pump);
+    t3_kv_messages_empty_graves(exchange->kv, KV_GRAVES / 2);
+}
+
 static enum step send_and_collect(struct kv_exchange *exchange)
 {
     enum step step = STEP_GO_ON;
@@ -217,6 +238,8 @@ static enum step send_and_collect(struct kv_exchange *exchange)
         while (exchange->sent < exchange->count &&
                exchange->sent - exchange->done < T3_KV_BATCH_MAX)
             send_next(exchange);
+        if (exchange->inbox->nats->pump != NULL)
+            write_and_tidy(exchange);
         if (exchange->done < exchange->sent)
             step = receive(exchange);
     }
@@ -260,10 +283,9 @@ static void judge_silence(struct kv_exchange *exchange)
         t3_breaker_open(&exchange->kv->breaker, exchange->started_us, t3_now_us());
 }
 
-void t3_kv_exchange_run(struct kv_exchange *exchange, struct kv_lane *lane)
+void t3_kv_exchange_run(struct kv_exchange *exchange)
 {
     T3_ASSERT(exchange->count > 0);
-    exchange->inbox = exchange->count <= KV_PROMPT_REQUESTS_MAX ? &lane->prompt : &lane->gathering;
     exchange->started_us = t3_now_us();
     exchange->heard_us = exchange->started_us;
     exchange->losses = t3_nats_losses(exchange->inbox->nats);

@@ -18,12 +18,12 @@
 enum {
     KV_SMALL_REQUESTS_MAX = 16, /* a call up to this size is combined with others */
     KV_SMALL_CALLS_MAX = 128,   /* calls combined into one batch */
-    KV_SMALL_RUNNING_MAX = 1,
+    KV_SMALL_RUNNING_MAX = 1,   /* who leads has borrowed the pump */
     KV_LARGE_RUNNING_MAX = 2,
-    KV_LANES = KV_SMALL_RUNNING_MAX + KV_LARGE_RUNNING_MAX,
-    KV_PROMPT_REQUESTS_MAX = 4, /* up to this many are cheaper sent one by one than gathered */
     KV_FLUSHED_REQUESTS_MAX =
         512,                    /* above, the buffer fills and flushes itself while answers come */
+    KV_GRAVES = 128,            /* replies that are done with, kept for one to destroy them all */
+    KV_GRAVE_BYTES_MAX = 4096,  /* a larger one is not kept */
     KV_CONTROL_LINE_MAX = 4000, /* the server cuts the connection above 4096 bytes */
     KV_INBOX_BYTES = 64
 };
@@ -34,13 +34,14 @@ struct kv_inbox {
     natsSubscription *subscription; /* NULL: none yet, or given up with answers missing */
     char prefix[KV_INBOX_BYTES];    /* "_INBOX.xxx." */
     size_t prefix_len;
+    bool is_taken; /* of the large ones */
 };
 
-struct kv_lane {
-    struct kv_inbox prompt;
-    struct kv_inbox gathering;
-    struct t3_kv_request *small[KV_SMALL_CALLS_MAX * KV_SMALL_REQUESTS_MAX];
-    bool is_taken;
+/* A ring.  A slot that is found occupied by the next one to be buried is emptied first. */
+struct kv_graveyard {
+    _Atomic(natsMsg *) slots[KV_GRAVES];
+    atomic_size_t buried;
+    size_t emptied; /* the leader's */
 };
 
 enum kv_bucket_state { KV_BUCKET_UNKNOWN, KV_BUCKET_DIRECT, KV_BUCKET_INDIRECT };
@@ -60,8 +61,11 @@ struct t3_kv {
     struct t3_combine small;
     struct t3_combine large;
     struct t3_combine opening;
-    struct t3_mutex mutex; /* guards is_taken of the lanes */
-    struct kv_lane lanes[KV_LANES];
+    struct kv_inbox small_inbox; /* this and the next belong to the leader of the small calls */
+    struct t3_kv_request *small_requests[KV_SMALL_CALLS_MAX * KV_SMALL_REQUESTS_MAX];
+    struct kv_graveyard graveyard;
+    struct t3_mutex mutex; /* guards is_taken of the large inboxes */
+    struct kv_inbox large_inboxes[KV_LARGE_RUNNING_MAX];
 };
 
 /* One batch. */
@@ -72,8 +76,8 @@ struct kv_exchange {
     struct t3_deadline deadline; /* of the whole */
     void (*answered)(void *owner, struct t3_kv_request *request);
     void *owner;
-    /* the exchange's own */
     struct kv_inbox *inbox;
+    /* the exchange's own */
     bool is_direct;
     size_t sent;
     size_t done;          /* answered, or failed to be sent */
@@ -83,9 +87,9 @@ struct kv_exchange {
     uint64_t heard_us;
 };
 
-void t3_kv_exchange_run(struct kv_exchange *exchange, struct kv_lane *lane);
+void t3_kv_exchange_run(struct kv_exchange *exchange);
 
-/* Gives up what the lane's inboxes hold. */
+/* Gives up what the inbox holds. */
 void t3_kv_inbox_done(struct kv_inbox *inbox);
 
 /* Sends the request as a message; its answer is to go to `reply_to`. */
@@ -98,6 +102,13 @@ natsStatus t3_kv_message_exchange(struct t3_kv *kv, const struct t3_kv_request *
 
 /* Reads the reply that came for the request, if that has not been done. */
 void t3_kv_message_read(struct t3_kv *kv, struct t3_kv_request *request);
+
+/* Destroys the reply, now or with others.  Any thread. */
+void t3_kv_message_bury(struct t3_kv *kv, natsMsg *reply);
+
+/* Destroys what is buried, if that is enough to be worth it.  The leader of the small calls, and
+ * the last one of all. */
+void t3_kv_messages_empty_graves(struct t3_kv *kv, size_t enough);
 
 /* Whether the request can be sent at all; else it is given its outcome. */
 bool t3_kv_message_is_sendable(struct t3_kv *kv, struct t3_kv_request *request);

@@ -162,6 +162,37 @@ bool t3_kv_message_is_sendable(struct t3_kv *kv, struct t3_kv_request *request)
     return true;
 }
 
+/* -- the end of a reply -------------------------------------------------------------------- */
+
+/*
+ * natsMsg_Destroy does not free: it gives the message to a thread of the library, under a lock of
+ * the whole process, and wakes that thread.  When dozens of callers do so at the same moment, they
+ * spin on the lock; when one does it for all, the thread wakes once.
+ */
+void t3_kv_message_bury(struct t3_kv *kv, natsMsg *reply)
+{
+    if (reply == NULL)
+        return;
+    if (natsMsg_GetDataLength(reply) > KV_GRAVE_BYTES_MAX) {
+        natsMsg_Destroy(reply);
+        return;
+    }
+    struct kv_graveyard *graveyard = &kv->graveyard;
+    const size_t index = atomic_fetch_add_explicit(&graveyard->buried, 1, memory_order_relaxed);
+    natsMsg_Destroy(atomic_exchange(&graveyard->slots[index % KV_GRAVES], reply));
+}
+
+void t3_kv_messages_empty_graves(struct t3_kv *kv, size_t enough)
+{
+    struct kv_graveyard *graveyard = &kv->graveyard;
+    if (atomic_load_explicit(&graveyard->buried, memory_order_relaxed) - graveyard->emptied <
+        enough)
+        return;
+    graveyard->emptied = atomic_load_explicit(&graveyard->buried, memory_order_relaxed);
+    for (size_t i = 0; i < KV_GRAVES; i++)
+        natsMsg_Destroy(atomic_exchange(&graveyard->slots[i], NULL));
+}
+
 /* -- reading ------------------------------------------------------------------------------- */
 
 static struct tears_str reply_data(natsMsg *reply)

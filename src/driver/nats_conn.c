@@ -221,6 +221,8 @@ static tears_status set_options(natsOptions *to, struct t3_nats *nats,
         status = set_timing(to);
     if (status == NATS_OK)
         status = set_callbacks(to, nats);
+    if (status == NATS_OK && nats->pump != NULL)
+        status = t3_nats_pump_set(nats->pump, to);
     if (status != NATS_OK)
         return set_failed(status, "a NATS option", error_out);
     return set_security(to, options, urls->secure, arena, error_out);
@@ -249,6 +251,14 @@ static tears_status connect_to(struct t3_nats *nats, struct tears_error *error_o
     return set_failed(status, "the NATS URL", error_out);
 }
 
+static tears_status start_pump(struct t3_nats *nats, struct tears_error *error_out)
+{
+    if (t3_nats_pump_start(nats->pump, nats->connection))
+        return TEARS_OK;
+    return t3_fail(error_out, TEARS_LIMIT, origin, "no thread can be started for connection '%s'",
+                   nats->options.name);
+}
+
 tears_status t3_nats_open(const struct t3_nats_options *options, struct t3_nats **nats_out,
                           struct tears_error *error_out)
 {
@@ -258,7 +268,13 @@ tears_status t3_nats_open(const struct t3_nats_options *options, struct t3_nats 
     nats->options = *options;
     t3_mutex_init(&nats->mutex);
     t3_cond_init(&nats->wake);
-    const tears_status status = connect_to(nats, error_out);
+    tears_status status = TEARS_OK;
+    if (options->pumped && (nats->pump = t3_nats_pump_new()) == NULL)
+        status = t3_fail_memory(error_out, origin);
+    if (status == TEARS_OK)
+        status = connect_to(nats, error_out);
+    if (status == TEARS_OK && nats->pump != NULL)
+        status = start_pump(nats, error_out);
     if (status != TEARS_OK) {
         t3_nats_free(nats);
         return status;
@@ -273,6 +289,8 @@ static bool close_and_wait(struct t3_nats *nats)
     if (nats->connection == NULL)
         return true;
     atomic_store_explicit(&nats->stopping, true, memory_order_relaxed);
+    if (nats->pump != NULL)
+        t3_nats_pump_stop(nats->pump);
     natsConnection_Close(nats->connection);
     const struct t3_deadline deadline = t3_deadline_in_ms(CLOSE_WAIT_MS);
     t3_lock(&nats->mutex);
@@ -291,6 +309,7 @@ void t3_nats_free(struct t3_nats *nats)
     if (!close_and_wait(nats)) /* a callback may still come: better a leak than a use after free */
         return;
     natsConnection_Destroy(nats->connection);
+    t3_nats_pump_free(nats->pump);
     t3_cond_done(&nats->wake);
     t3_mutex_done(&nats->mutex);
     t3_free(nats);

@@ -15,6 +15,7 @@ struct t3_nats_options {
     struct tears_str creds_file, tls_ca_file, tls_cert_file, tls_key_file;
     const char *name; /* shown by the server's monitoring; outlives the connection */
     bool prompt;      /* every message is sent at once; else they are gathered until a flush */
+    bool pumped;      /* nobody reads but who has borrowed the pump (nats_pump.h) */
     const struct t3_log *log;
     /* The connection is there again, or for the first time after an open without it.  On a thread
      * of the library's. */

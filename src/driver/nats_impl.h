@@ -6,12 +6,14 @@
 
 #include "base/lock.h"
 #include "driver/nats_conn.h"
+#include "driver/nats_pump.h"
 
 #include <nats/nats.h>
 #include <stdatomic.h>
 
 struct t3_nats {
     natsConnection *connection;
+    struct t3_nats_pump *pump;      /* NULL: the library reads */
     struct t3_nats_options options; /* texts in it are not kept */
     atomic_uint_fast64_t losses;
     atomic_bool

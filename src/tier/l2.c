@@ -1,7 +1,7 @@
 /*
  * l2.c -- the shared tier as a whole: its connections, bucket, notices.
  *
- * Owns:     two connections, the bucket's driver, the bus.
+ * Owns:     three connections, the bucket's driver, the bus.
  * Must not know: in which order tiers are asked.
  * Threads:  any; news come on threads of the NATS library, through the sink.
  * Fails:    TEARS_INVALID for options; a server that is away is no failure.
@@ -87,7 +87,11 @@ static tears_status open_connections(struct t3_l2 *l2, const struct t3_l2_option
         .log = options->log,
     };
     T3_TRY(t3_nats_open(&nats, &l2->gathering, error_out));
+    nats.name = "libtears-get";
+    nats.pumped = true;
+    T3_TRY(t3_nats_open(&nats, &l2->pumped, error_out));
     nats.name = "libtears-bus";
+    nats.pumped = false;
     nats.prompt = true;
     nats.connected = on_connected;
     nats.owner = l2;
@@ -102,6 +106,7 @@ static tears_status start(struct t3_l2 *l2, const struct t3_l2_options *options,
     T3_TRY(open_connections(l2, options, error_out));
     const struct t3_kv_options kv = {
         .prompt = l2->prompt,
+        .pumped = l2->pumped,
         .gathering = l2->gathering,
         .bucket = l2->bucket,
         .writer = l2->origin,
@@ -151,6 +156,7 @@ void t3_l2_free(struct t3_l2 *l2)
     t3_bus_free(l2->bus); /* first: its callbacks use all the others */
     t3_kv_free(l2->kv);
     t3_nats_free(l2->prompt);
+    t3_nats_free(l2->pumped);
     t3_nats_free(l2->gathering);
     t3_l2_fills_done(l2);
     t3_mutex_done(&l2->dead_mutex);

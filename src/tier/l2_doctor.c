@@ -129,7 +129,8 @@ static tears_status examine_bucket(struct t3_l2 *l2, struct t3_findings *finding
 tears_status t3_l2_doctor(struct t3_l2 *l2, struct t3_findings *findings,
                           struct t3_deadline deadline)
 {
-    if (!t3_nats_is_connected(l2->prompt) || !t3_nats_is_connected(l2->gathering))
+    if (!t3_nats_is_connected(l2->prompt) || !t3_nats_is_connected(l2->pumped) ||
+        !t3_nats_is_connected(l2->gathering))
         return t3_finding_add(findings, tier, BROKEN, "connection", TEARS_STR("not connected"),
                               TEARS_STR("check the URL, the credentials and that nats-server runs; "
                                         "reads go to L3 meanwhile"));

@@ -38,6 +38,7 @@ struct l2_fills {
 
 struct t3_l2 {
     struct t3_nats *prompt;
+    struct t3_nats *pumped;
     struct t3_nats *gathering;
     struct t3_kv *kv;
     struct t3_bus *bus;
