@@ -129,16 +129,19 @@ void t3_jws_done(struct t3_jws *jws)
 
 tears_status t3_jws_verify(const struct t3_jws *jws, EVP_PKEY *key, struct tears_error *error_out)
 {
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    if (context == NULL)
-        return t3_fail_memory(error_out, origin);
+    bool is_signed = false;
     ERR_set_mark(); /* what OpenSSL says about a stranger's signature is not the program's error */
-    const bool is_signed =
-        EVP_DigestVerifyInit(context, NULL, NULL, NULL, key) == 1 &&
-        EVP_DigestVerify(context, jws->signature, sizeof jws->signature,
-                         (const unsigned char *)jws->signed_text.ptr, jws->signed_text.len) == 1;
-    ERR_pop_to_mark();
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    const bool is_ready =
+        context != NULL && EVP_DigestVerifyInit(context, NULL, NULL, NULL, key) == 1;
+    if (is_ready)
+        is_signed = EVP_DigestVerify(context, jws->signature, sizeof jws->signature,
+                                     (const unsigned char *)jws->signed_text.ptr,
+                                     jws->signed_text.len) == 1;
     EVP_MD_CTX_free(context);
+    ERR_pop_to_mark();
+    if (!is_ready)
+        return t3_fail_memory(error_out, origin);
     if (!is_signed)
         return t3_token_deny(error_out, TEARS_TOKEN_BAD_SIGNATURE,
                              "the token's signature is not that of its key");

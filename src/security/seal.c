@@ -146,18 +146,25 @@ const uint8_t *t3_keyring_key(const tears_keyring *keyring, unsigned version)
 /* ---- the cipher ---------------------------------------------------------------------------------
  */
 
+static void done_cipher(EVP_CIPHER_CTX **cipher)
+{
+    EVP_CIPHER_CTX_free(*cipher);
+    *cipher = NULL;
+}
+
 /* What one sealing or opening is about. */
 struct box {
+    EVP_CIPHER_CTX *cipher;
     const uint8_t *key;
     struct tears_str prefix; /* version, and key id in version 2 */
     struct tears_str context;
     const uint8_t *nonce;
 };
 
-static bool begin(EVP_CIPHER_CTX *cipher, const tears_keyring *keyring, const struct box *box,
-                  int encrypt)
+static bool begin(const tears_keyring *keyring, const struct box *box, int encrypt)
 {
     int len = 0;
+    EVP_CIPHER_CTX *const cipher = box->cipher;
     return EVP_CipherInit_ex2(cipher, keyring->cipher, box->key, box->nonce, encrypt, NULL) == 1 &&
            EVP_CipherUpdate(cipher, NULL, &len, (const unsigned char *)box->prefix.ptr,
                             (int)box->prefix.len) == 1 &&
@@ -171,15 +178,12 @@ static bool encrypt(const tears_keyring *keyring, const struct box *box, struct 
                     uint8_t *out)
 {
     int len = 0;
-    EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
-    const bool done =
-        cipher != NULL && begin(cipher, keyring, box, 1) &&
-        (text.len == 0 || EVP_CipherUpdate(cipher, out, &len, (const unsigned char *)text.ptr,
-                                           (int)text.len) == 1) &&
-        EVP_CipherFinal_ex(cipher, out + text.len, &len) == 1 &&
-        EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_GET_TAG, TAG_BYTES, out + text.len) == 1;
-    EVP_CIPHER_CTX_free(cipher);
-    return done;
+    EVP_CIPHER_CTX *const cipher = box->cipher;
+    return begin(keyring, box, 1) &&
+           (text.len == 0 || EVP_CipherUpdate(cipher, out, &len, (const unsigned char *)text.ptr,
+                                              (int)text.len) == 1) &&
+           EVP_CipherFinal_ex(cipher, out + text.len, &len) == 1 &&
+           EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_GET_TAG, TAG_BYTES, out + text.len) == 1;
 }
 
 /* Reads sealed.len - TAG_BYTES bytes out of ciphertext and tag; false: they are not under this key.
@@ -188,18 +192,17 @@ static bool decrypt(const tears_keyring *keyring, const struct box *box, struct 
                     uint8_t *out)
 {
     int len = 0;
+    EVP_CIPHER_CTX *const cipher = box->cipher;
     const size_t text_len = sealed.len - TAG_BYTES;
     const unsigned char *const bytes = (const unsigned char *)sealed.ptr;
     uint8_t tag[TAG_BYTES];
     memcpy(tag, bytes + text_len, sizeof tag);
     ERR_set_mark(); /* a token that does not open is no error of OpenSSL's */
-    EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
     const bool done =
-        cipher != NULL && begin(cipher, keyring, box, 0) &&
+        begin(keyring, box, 0) &&
         (text_len == 0 || EVP_CipherUpdate(cipher, out, &len, bytes, (int)text_len) == 1) &&
         EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_SET_TAG, TAG_BYTES, tag) == 1 &&
         EVP_CipherFinal_ex(cipher, out + text_len, &len) == 1;
-    EVP_CIPHER_CTX_free(cipher);
     ERR_pop_to_mark();
     return done;
 }
@@ -224,17 +227,19 @@ tears_status t3_keyring_seal_with(const tears_keyring *keyring, unsigned version
 {
     T3_AUTO(t3_buf_done) struct t3_buf sealed = {0};
     T3_AUTO(t3_buf_done) struct t3_buf token = {0};
+    T3_AUTO(done_cipher) EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
     uint8_t prefix[PREFIX_BYTES_MAX];
     const struct tears_str text = texts[0];
     const size_t prefix_len = put_prefix(version, keyring->keys[0].id, prefix);
-    const struct box box = {.key = t3_keyring_key(keyring, version),
+    const struct box box = {.cipher = cipher,
+                            .key = t3_keyring_key(keyring, version),
                             .prefix = tears_str_n((const char *)prefix, prefix_len),
                             .context = texts[1],
                             .nonce = nonce};
     T3_TRY(t3_buf_reserve(&sealed, prefix_len + T3_SEAL_NONCE_BYTES + text.len + TAG_BYTES));
     T3_TRY(t3_buf_put(&sealed, box.prefix));
     T3_TRY(t3_buf_put(&sealed, tears_str_n((const char *)nonce, T3_SEAL_NONCE_BYTES)));
-    if (!encrypt(keyring, &box, text, (uint8_t *)sealed.ptr + sealed.len))
+    if (cipher == NULL || !encrypt(keyring, &box, text, (uint8_t *)sealed.ptr + sealed.len))
         return TEARS_NO_MEMORY; /* there is no other reason to fail */
     sealed.len += text.len + TAG_BYTES;
     T3_TRY(t3_base64_put(&token, t3_buf_str(&sealed), true));
@@ -277,6 +282,7 @@ tears_status tears_keyring_seal_v1(const tears_keyring *keyring, struct tears_st
 
 /* A decoded token in its parts. */
 struct parts {
+    EVP_CIPHER_CTX *cipher; /* to open them with */
     unsigned version;
     uint32_t id;
     struct tears_str prefix;
@@ -312,7 +318,8 @@ static bool try_keys(const tears_keyring *keyring, const struct parts *parts,
 {
     for (size_t i = 0; i < keyring->count; i++) {
         const struct seal_key *key = &keyring->keys[i];
-        const struct box box = {.key = key->bytes[parts->version - 1],
+        const struct box box = {.cipher = parts->cipher,
+                                .key = key->bytes[parts->version - 1],
                                 .prefix = parts->prefix,
                                 .context = context,
                                 .nonce = parts->nonce};
@@ -337,13 +344,14 @@ static tears_status open_bytes(const tears_keyring *keyring, struct tears_str by
                                struct tears_error *error_out)
 {
     T3_AUTO(t3_buf_wipe) struct t3_buf text = {0};
-    struct parts parts = {0};
+    T3_AUTO(done_cipher) EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
+    struct parts parts = {.cipher = cipher};
     T3_TRY(take_apart(bytes, &parts, error_out));
     if (parts.version == VERSION_2 && !has_key(keyring, parts.id))
         return t3_fail(error_out, TEARS_NOT_FOUND, origin, "there is no key %u to open the text",
                        parts.id);
     const size_t len = parts.sealed.len - TAG_BYTES;
-    if (t3_buf_reserve(&text, len) != TEARS_OK)
+    if (cipher == NULL || t3_buf_reserve(&text, len) != TEARS_OK)
         return t3_fail_memory(error_out, origin);
     text.len = len; /* from here on there may be something to wipe */
     if ((parts.version == VERSION_1 && context.len > 0) ||
