@@ -145,7 +145,7 @@ static int compare_names(const void *a, const void *b)
 static tears_status fail_unknown(tears_secrets *secrets, struct tears_str scheme,
                                  struct tears_error *error_out)
 {
-    struct tears_str names[SCHEMES_MAX];
+    struct tears_str names[SCHEMES_MAX] = {{NULL, 0}};
     T3_AUTO(t3_buf_done) struct t3_buf list = {0};
     t3_lock(&secrets->mutex);
     const size_t count = secrets->scheme_count;
