@@ -213,8 +213,10 @@ void bench_l3_pg(const char *pg_url)
     open_client(&one);
     bench_insert(one.session, one.collection, 0, ROWS);
     raw_pg_exec(one.conn, "VACUUM ANALYZE bench");
+    raw_pg_share_core(one.conn, true);
     bench_run(&(struct bench_case){"PostgreSQL fetch, one key", "raw prepared select", "us p50",
                                    false, 1.15, raw_fetch, our_fetch, &one});
+    raw_pg_share_core(one.conn, false);
     bench_run(&(struct bench_case){"PostgreSQL get_many of 1,000", "raw = ANY($1)", "rows/s", true,
                                    0.7, raw_many, our_many, &one});
     bench_run(&(struct bench_case){"PostgreSQL fetches, 32 threads", "raw, 4 shared connections",

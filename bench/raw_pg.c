@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <endian.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -53,6 +54,28 @@ PGconn *raw_pg_open(const char *url)
             "ON CONFLICT (id) DO UPDATE SET owner = EXCLUDED.owner, name = EXCLUDED.name, "
             "body = EXCLUDED.body, n = EXCLUDED.n, row_version = bench.row_version + 1");
     return conn;
+}
+
+static void allow_cores(pid_t pid, bool only_first)
+{
+    cpu_set_t cores;
+    CPU_ZERO(&cores);
+    for (int core = 0; core < (only_first ? 1 : CPU_SETSIZE); core++)
+        CPU_SET(core, &cores);
+    if (sched_setaffinity(pid, sizeof cores, &cores) != 0)
+        fprintf(stderr, "bench: process %d stays on all cores\n", (int)pid);
+}
+
+void raw_pg_share_core(PGconn *conn, bool share)
+{
+    PGresult *result =
+        PQexec(conn, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'");
+    if (PQresultStatus(result) != PGRES_TUPLES_OK)
+        die(conn);
+    for (int i = 0; i < PQntuples(result); i++)
+        allow_cores((pid_t)strtol(PQgetvalue(result, i, 0), NULL, 10), share);
+    allow_cores(0, share);
+    PQclear(result);
 }
 
 static volatile int64_t sink;

@@ -12,6 +12,13 @@
 PGconn *raw_pg_open(const char *url);
 void raw_pg_exec(PGconn *conn, const char *sql);
 
+/*
+ * Puts this thread and all backends of the server on one core, or lets them run anywhere again.  A round trip
+ * costs three times as much when the scheduler happens to have put the two ends on different cores; for the
+ * ratio of two single round trips that must not be left to chance.
+ */
+void raw_pg_share_core(PGconn *conn, bool share);
+
 /* One row by key, binary; the columns are read. */
 void raw_pg_fetch(PGconn *conn, uint64_t number);
 

@@ -217,6 +217,8 @@ static tears_status set_options(natsOptions *to, struct t3_nats *nats,
     status = natsOptions_SetName(to, options->name);
     if (status == NATS_OK && options->prompt)
         status = natsOptions_SetSendAsap(to, true);
+    if (status == NATS_OK) /* what we publish is for others: hearing it again would only cost */
+        status = natsOptions_SetNoEcho(to, true);
     if (status == NATS_OK)
         status = set_timing(to);
     if (status == NATS_OK)
