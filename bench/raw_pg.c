@@ -60,7 +60,7 @@ static void allow_cores(pid_t pid, bool only_first)
 {
     cpu_set_t cores;
     CPU_ZERO(&cores);
-    for (int core = 0; core < (only_first ? 1 : CPU_SETSIZE); core++)
+    for (size_t core = 0; core < (only_first ? 1 : CPU_SETSIZE); core++)
         CPU_SET(core, &cores);
     if (sched_setaffinity(pid, sizeof cores, &cores) != 0)
         fprintf(stderr, "bench: process %d stays on all cores\n", (int)pid);
