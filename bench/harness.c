@@ -30,7 +30,7 @@ void bench_select(const char *part)
 
 bool bench_wants(const char *name)
 {
-    return selected == NULL || strstr(name, selected) != NULL;
+    return selected == NULL || strstr(name, selected) != NULL || strstr(selected, name) != NULL;
 }
 
 void bench_repetitions(int count)

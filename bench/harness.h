@@ -28,7 +28,7 @@ void bench_run(const struct bench_case *one);
 /* Says why a group of cases is not run. */
 void bench_skip(const char *name, const char *reason);
 
-/* Only cases whose name contains this are run; NULL: all. */
+/* Only cases whose name contains this are run, and the groups they belong to; NULL: all. */
 void bench_select(const char *part);
 bool bench_wants(const char *name);
 void bench_repetitions(int repetitions);
