@@ -12,11 +12,12 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "base/sized.h"
 #include "base/str.h"
 #include "core/coherence.h"
 #include "core/flight.h"
-#include "core/options.h"
 #include "core/repair.h"
+#include "core/size.h"
 #include "schema/tags.h"
 
 #include <pthread.h>
@@ -92,7 +93,7 @@ static tears_status read_options(struct tears_client *client,
     struct tears_client_options *options = &client->options;
     options->size = sizeof *options;
     if (given != NULL)
-        T3_TRY(t3_options_copy(options, sizeof *options, given, given->size, error_out));
+        T3_TRY(t3_sized_copy(options, sizeof *options, given, "core", error_out));
     options->l3_url = default_text(options->l3_url, "TEARS_L3_URL", "sqlite:tears.db");
     options->l2_url = default_text(options->l2_url, "TEARS_L2_URL", "none");
     options->namespace_name = default_text(options->namespace_name, "TEARS_NAMESPACE", "3tears");

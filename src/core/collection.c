@@ -12,8 +12,8 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "base/limits.h"
+#include "base/sized.h"
 #include "base/str.h"
-#include "core/options.h"
 #include "core/read.h"
 #include "schema/names.h"
 
@@ -194,7 +194,7 @@ tears_status tears_collection_open(tears_client *client, struct tears_str table,
         return t3_fail(error_out, TEARS_MISUSE, "core",
                        "no client, or one that belongs to the parent process");
     if (options != NULL)
-        T3_TRY(t3_options_copy(&given, sizeof given, options, options->size, error_out));
+        T3_TRY(t3_sized_copy(&given, sizeof given, options, "core", error_out));
     struct tears_collection *collection = t3_collection_lookup(client, table);
     if (collection == NULL) {
         T3_TRY(make(client, table, &given, &collection, error_out));

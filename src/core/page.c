@@ -14,8 +14,8 @@
 #include "core/core.h"
 
 #include "base/fail.h"
+#include "base/sized.h"
 #include "core/cells.h"
-#include "core/options.h"
 #include "schema/page.h"
 
 enum { ROWS_DEFAULT = 100, ROWS_MAX = 100000 };
@@ -137,7 +137,7 @@ tears_status tears_page_read(tears_session *session, tears_collection *collectio
     struct t3_scan scan;
     T3_TRY(t3_session_enter(session));
     if (options != NULL)
-        T3_TRY(t3_options_copy(&given, sizeof given, options, options->size, &session->error));
+        T3_TRY(t3_sized_copy(&given, sizeof given, options, "core", &session->error));
     const uint64_t row_max = given.row_max != 0 ? given.row_max : ROWS_DEFAULT;
     if (row_max > ROWS_MAX)
         return t3_fail(&session->error, TEARS_LIMIT, "core",

@@ -12,8 +12,8 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "base/limits.h"
+#include "base/sized.h"
 #include "core/correct.h"
-#include "core/options.h"
 
 tears_status tears_session_new(tears_client *client, const struct tears_session_options *options,
                                tears_session **session_out)
@@ -22,7 +22,7 @@ tears_status tears_session_new(tears_client *client, const struct tears_session_
     if (client == NULL || session_out == NULL || t3_client_is_foreign(client))
         return TEARS_MISUSE;
     if (options != NULL)
-        T3_TRY(t3_options_copy(&given, sizeof given, options, options->size, NULL));
+        T3_TRY(t3_sized_copy(&given, sizeof given, options, "core", NULL));
     struct tears_session *session = t3_alloc_zero(1, sizeof *session);
     if (session == NULL)
         return TEARS_NO_MEMORY;

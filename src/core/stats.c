@@ -10,7 +10,7 @@
 #include "core/core.h"
 
 #include "base/fail.h"
-#include "core/options.h"
+#include "base/sized.h"
 #include "core/repair.h"
 
 static uint64_t value_of(const atomic_uint_fast64_t *counter)
@@ -80,9 +80,7 @@ void tears_client_stats(tears_client *client, struct tears_client_stats *stats_o
     stats.notices_ignored = value_of(&counters->notices_ignored);
     stats.notices_rejected = value_of(&counters->notices_rejected);
     stats.degraded_writes = value_of(&counters->degraded_writes);
-    const size_t size = stats_out->size;
-    memcpy(stats_out, &stats, size < sizeof stats ? size : sizeof stats);
-    stats_out->size = size;
+    t3_sized_give(stats_out, &stats, sizeof stats);
 }
 
 static tears_status l1_findings(struct tears_client *client, struct t3_findings *findings)

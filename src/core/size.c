@@ -1,30 +1,11 @@
 /*
- * options.c -- reads option structs of any age, and sizes.
+ * size.c -- reads sizes such as 64MiB.
  *
- * Owns: nothing.  Threads: any.  Fails: TEARS_MISUSE, TEARS_UNSUPPORTED, TEARS_INVALID.
+ * Owns: nothing.  Threads: any.  Fails: TEARS_INVALID.
  */
-#include "core/options.h"
+#include "core/size.h"
 
-#include "base/fail.h"
 #include "base/str.h"
-
-tears_status t3_options_copy(void *own, size_t own_size, const void *given, size_t given_size,
-                             struct tears_error *error_out)
-{
-    if (given_size < sizeof(size_t))
-        return t3_fail(error_out, TEARS_MISUSE, "core",
-                       "an options struct has size %zu: start from its _INIT macro", given_size);
-    const unsigned char *bytes = given;
-    for (size_t i = own_size; i < given_size; i++)
-        if (bytes[i] != 0)
-            return t3_fail(error_out, TEARS_UNSUPPORTED, "core",
-                           "an options struct has a setting at byte %zu that this version of the "
-                           "library (%s) does not know",
-                           i, TEARS_VERSION);
-    memcpy(own, given, given_size < own_size ? given_size : own_size);
-    memcpy(own, &own_size, sizeof own_size);
-    return TEARS_OK;
-}
 
 struct unit {
     const char *name;
