@@ -37,7 +37,8 @@ static inline void *t3_arena_alloc(struct t3_arena *arena, size_t bytes)
 void *t3_arena_array(struct t3_arena *arena, size_t count, size_t bytes);
 
 /* A NUL-terminated copy of the text; a NULL ptr in *copy_out never comes with success. */
-tears_status t3_arena_str(struct t3_arena *arena, struct tears_str text, struct tears_str *copy_out);
+tears_status t3_arena_str(struct t3_arena *arena, struct tears_str text,
+                          struct tears_str *copy_out);
 
 /* Gives back the end of the last allocation, so that `bytes_used` of it remain. */
 void t3_arena_trim(struct t3_arena *arena, void *last, size_t bytes_used);

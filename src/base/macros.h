@@ -12,28 +12,28 @@
 #define T3_COUNT(array)                (sizeof(array) / sizeof((array)[0]))
 
 /* Returns the status of `expr` if it is not TEARS_OK.  The only macro with control flow. */
-#define T3_TRY(expr)                                                                               \
-    do {                                                                                           \
-        const tears_status t3_try_status = (expr);                                                 \
-        if (T3_UNLIKELY(t3_try_status != TEARS_OK))                                                \
-            return t3_try_status;                                                                  \
+#define T3_TRY(expr)                                \
+    do {                                            \
+        const tears_status t3_try_status = (expr);  \
+        if (T3_UNLIKELY(t3_try_status != TEARS_OK)) \
+            return t3_try_status;                   \
     } while (0)
 
 /* Runs `done(&variable)` when the variable goes out of scope. */
 #define T3_AUTO(done) __attribute__((cleanup(done)))
 
 /* Moves a pointer out of a variable, which becomes NULL. */
-#define T3_TAKE(pointer)                                                                           \
-    __extension__({                                                                                \
-        __typeof__(pointer) t3_taken = (pointer);                                                  \
-        (pointer) = NULL;                                                                          \
-        t3_taken;                                                                                  \
+#define T3_TAKE(pointer)                          \
+    __extension__({                               \
+        __typeof__(pointer) t3_taken = (pointer); \
+        (pointer) = NULL;                         \
+        t3_taken;                                 \
     })
 
 _Noreturn void t3_assert_failed(const char *condition, const char *file, int line);
 
 /* Constant-time checks of our own invariants; stay in release builds. */
-#define T3_ASSERT(condition)                                                                       \
+#define T3_ASSERT(condition) \
     (T3_LIKELY(condition) ? (void)0 : t3_assert_failed(#condition, __FILE__, __LINE__))
 
 /* May walk structures; only in debug builds. */

@@ -23,8 +23,9 @@ struct t3_column {
     bool partition;
     bool primary;
     bool version;
-    bool generated;   /* the database always computes it: never written (catalogue only) */
-    bool text_cast;   /* a native type we have no tag for: read as "c"::text, written as $n::sql_type */
+    bool generated; /* the database always computes it: never written (catalogue only) */
+    bool
+        text_cast; /* a native type we have no tag for: read as "c"::text, written as $n::sql_type */
     struct tears_str server_default; /* "" none */
     struct tears_str sql_type;       /* the catalogue's name of the type, "" when declared */
     struct tears_str enum_name;
@@ -84,12 +85,14 @@ struct t3_catalogue_column {
  */
 tears_status t3_schema_from_catalogue(const struct tears_schema_def *def,
                                       const struct t3_catalogue_column *columns,
-                                      struct tears_str version_column, struct tears_schema **schema_out,
+                                      struct tears_str version_column,
+                                      struct tears_schema **schema_out,
                                       struct tears_error *error_out);
 
 struct tears_schema *t3_schema_hold(struct tears_schema *schema);
 
-uint32_t t3_schema_find(const struct tears_schema *schema, struct tears_str name); /* or T3_NO_COLUMN */
+uint32_t t3_schema_find(const struct tears_schema *schema,
+                        struct tears_str name); /* or T3_NO_COLUMN */
 
 /*
  * Turns an input value into one of the column's kind (spec core.md 3.5): same kind passes; text is parsed for uuid,

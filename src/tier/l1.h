@@ -24,19 +24,20 @@ enum t3_l1_answer {
 };
 
 struct t3_l1_hit {
-    struct t3_row *row;  /* a copy, in the arena */
-    uint64_t revision;   /* of its L2 entry; 0: not known */
+    struct t3_row *row; /* a copy, in the arena */
+    uint64_t revision;  /* of its L2 entry; 0: not known */
 };
 
 /* What to keep.  `row` NULL: a negative entry. */
 struct t3_l1_put {
     const struct t3_key *key;
     const struct t3_row *row;
-    int64_t version;   /* t3_schema_row_version; compared only in tables that have a version column */
+    int64_t version; /* t3_schema_row_version; compared only in tables that have a version column */
     uint64_t revision;
     uint64_t ticket;
-    uint64_t age_ms_max; /* the entry is gone after this (the implementation jitters it down by up to 10 %) */
-    bool own_write;    /* the row as the database just stored it for us; see put */
+    uint64_t
+        age_ms_max; /* the entry is gone after this (the implementation jitters it down by up to 10 %) */
+    bool own_write; /* the row as the database just stored it for us; see put */
 };
 
 struct t3_l1_stats {
@@ -55,8 +56,8 @@ struct t3_l1_ops {
 
     /* Copies one cell only (bytes and vectors into the arena). */
     tears_status (*get_cell)(struct t3_l1 *l1, uint32_t space, const struct t3_key *key,
-                             uint32_t column, struct t3_arena *arena,
-                             enum t3_l1_answer *answer_out, struct tears_value *value_out);
+                             uint32_t column, struct t3_arena *arena, enum t3_l1_answer *answer_out,
+                             struct tears_value *value_out);
 
     /* Whether get would answer HIT. */
     bool (*contains)(struct t3_l1 *l1, uint32_t space, const struct t3_key *key);
@@ -97,7 +98,9 @@ struct t3_l1 {
     const struct t3_l1_ops *ops;
 };
 
-tears_status t3_l1_memory_new(uint64_t bytes_max, struct t3_l1 **l1_out, struct tears_error *error_out);
-tears_status t3_l1_sqlite_new(uint64_t bytes_max, struct t3_l1 **l1_out, struct tears_error *error_out);
+tears_status t3_l1_memory_new(uint64_t bytes_max, struct t3_l1 **l1_out,
+                              struct tears_error *error_out);
+tears_status t3_l1_sqlite_new(uint64_t bytes_max, struct t3_l1 **l1_out,
+                              struct tears_error *error_out);
 
 #endif

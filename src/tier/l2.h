@@ -56,7 +56,7 @@ enum t3_l2_state {
     T3_L2_ABSENT,    /* nothing under the key: revision 0 */
     T3_L2_TOMBSTONE, /* a delete marker */
     T3_L2_ROW,
-    T3_L2_DAMAGED    /* a value that is no row of this table, or another row's: to be treated as absent */
+    T3_L2_DAMAGED /* a value that is no row of this table, or another row's: to be treated as absent */
 };
 
 struct t3_l2_entry {
@@ -77,12 +77,14 @@ struct t3_l2_put {
     const struct t3_key *key;
     const struct t3_row *row;
     int64_t version;
-    uint64_t seen;   /* the revision this is based on; UINT64_MAX: not known */
-    bool versioned;  /* the table has a version column */
-    bool authoritative; /* an insert or delete that the database just confirmed: goes over any version seen before it */
+    uint64_t seen;  /* the revision this is based on; UINT64_MAX: not known */
+    bool versioned; /* the table has a version column */
+    bool
+        authoritative; /* an insert or delete that the database just confirmed: goes over any version seen before it */
     /* results */
-    tears_status status; /* OK; CONFLICT: a newer version is there and stays; UNAVAILABLE, TIMEOUT: not corrected */
-    uint64_t revision;   /* OK: of what was put */
+    tears_status
+        status; /* OK; CONFLICT: a newer version is there and stays; UNAVAILABLE, TIMEOUT: not corrected */
+    uint64_t revision; /* OK: of what was put */
 };
 
 /*
@@ -111,7 +113,8 @@ tears_status t3_l2_notify(struct t3_l2 *l2, const struct tears_schema *schema,
 void t3_l2_dead_letter(struct t3_l2 *l2, struct tears_str payload, const char *error_type,
                        const char *error_message);
 
-tears_status t3_l2_doctor(struct t3_l2 *l2, struct t3_findings *findings, struct t3_deadline deadline);
+tears_status t3_l2_doctor(struct t3_l2 *l2, struct t3_findings *findings,
+                          struct t3_deadline deadline);
 
 struct t3_l2_stats {
     uint64_t puts, put_conflicts, fills, fills_lost, damaged;

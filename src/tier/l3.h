@@ -46,9 +46,11 @@ struct t3_write {
     bool has_base;     /* UPDATE, DELETE: only if the version column still equals `base` */
     int64_t base;
     /* results */
-    tears_status status; /* OK; CONFLICT (exists, changed or gone); NOT_FOUND (DELETE or UPDATE without a base) */
-    struct t3_row *row;  /* OK: as stored, with defaults (DELETE: NULL); CONFLICT: the row that is there, or NULL */
-    int64_t version;     /* of `row`; of a deleted row its last */
+    tears_status
+        status; /* OK; CONFLICT (exists, changed or gone); NOT_FOUND (DELETE or UPDATE without a base) */
+    struct t3_row *
+        row; /* OK: as stored, with defaults (DELETE: NULL); CONFLICT: the row that is there, or NULL */
+    int64_t version; /* of `row`; of a deleted row its last */
 };
 
 /* One page of rows. */
@@ -58,7 +60,8 @@ struct t3_scan {
     const uint32_t *order; /* columns; ends with the key's, so that it is total */
     uint32_t order_count;
     bool descending;
-    const struct tears_value *after; /* order_count values of the last row seen; NULL: from the start */
+    const struct tears_value
+        *after; /* order_count values of the last row seen; NULL: from the start */
     uint64_t row_max;
 };
 

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034  # what is set here is for the scripts that source it
 # support.sh -- what the scripts share; sourced with the script's own arguments: TEARS RUN_SQL JSON_LINES.
 #
 # A script makes its checks with `expect`; the first that fails ends it and says what was run and printed.

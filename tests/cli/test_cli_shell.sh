@@ -3,6 +3,7 @@
 . "$(dirname "$0")/support.sh"
 
 # shell [ARG...]: feeds standard input to the shell and checks that every line is answered by one object.
+# shellcheck disable=SC2120  # some callers give options
 shell()
 {
     ran='tears shell' code=0
