@@ -188,12 +188,13 @@ tears_status t3_pg_execute(struct t3_pg_conn *conn, struct t3_pg_call *call,
 tears_status t3_pg_query(struct t3_pg_conn *conn, struct t3_pg_call *call, const char *sql,
                          const struct t3_pg_params *params, struct t3_pg_result **result_out)
 {
+    static const struct t3_pg_params none;
+    if (params == NULL)
+        params = &none;
     call->sent = true;
     call->stale = false;
-    const int count = params != NULL ? (int)params->count : 0;
-    if (PQsendQueryParams(conn->pg, sql, count, NULL, count > 0 ? params->values : NULL,
-                          count > 0 ? params->lengths : NULL, count > 0 ? params->formats : NULL,
-                          0) == 0)
+    if (PQsendQueryParams(conn->pg, sql, (int)params->count, NULL, params->values, params->lengths,
+                          params->formats, 0) == 0)
         return t3_pg_lost(conn, call);
     T3_TRY(t3_pg_flush(conn, call));
     return t3_pg_take_result(conn, call, result_out);

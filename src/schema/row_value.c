@@ -116,7 +116,8 @@ static tears_status decode_bool(struct t3_row_decoder *decoder, uint32_t column,
 static bool truncate_double(struct tears_str text, bool whole_only, int64_t *out)
 {
     double number;
-    if (t3_double_parse(text, &number) != TEARS_OK || !(number >= -0x1p63 && number < 0x1p63) ||
+    if (t3_double_parse(text, &number) != TEARS_OK ||
+        !(number >= -9223372036854775808.0 && number < 9223372036854775808.0) ||
         (whole_only && number != trunc(number)))
         return false;
     *out = (int64_t)number;
