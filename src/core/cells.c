@@ -95,7 +95,7 @@ tears_status t3_cells_of(struct tears_session *session, const struct tears_schem
                          const struct tears_field *fields, size_t field_count,
                          enum t3_cells_use use, struct t3_cell **cells_out, uint32_t *count_out)
 {
-    struct t3_cell *cells = t3_arena_alloc(&session->arena, (field_count + 1) * sizeof *cells);
+    struct t3_cell *cells = t3_arena_array(&session->arena, field_count + 1, sizeof *cells);
     if (cells == NULL)
         return t3_session_no_memory(session);
     uint32_t count = 0;
