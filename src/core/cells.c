@@ -78,15 +78,16 @@ static uint32_t column_of(const struct tears_schema *schema, struct tears_str na
     return t3_schema_find(schema, name);
 }
 
-/* Puts a cell where it belongs; false when the column is there already. */
+/* Puts a cell where it belongs; false, and the cells are of no more use, when the column is there already. */
 static bool insert_sorted(struct t3_cell *cells, uint32_t count, const struct t3_cell *cell)
 {
     uint32_t at = count;
-    while (at > 0 && cells[at - 1].column > cell->column)
-        at--;
-    if (at > 0 && cells[at - 1].column == cell->column)
-        return false;
-    memmove(&cells[at + 1], &cells[at], (count - at) * sizeof *cells);
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): the first `count` are set */
+    for (; at > 0 && cells[at - 1].column >= cell->column; at--) {
+        if (cells[at - 1].column == cell->column)
+            return false;
+        cells[at] = cells[at - 1];
+    }
     cells[at] = *cell;
     return true;
 }
