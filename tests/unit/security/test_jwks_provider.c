@@ -79,7 +79,7 @@ static struct tears_jwks_provider_stats stats_of(tears_jwks_provider *provider)
 static void test_the_last_good_set_stays(void **state)
 {
     (void)state;
-    struct hub hub = {0};
+    struct hub hub = {.document = NULL};
     tears_jwks_provider *provider = provider_of(&hub, 0);
     assert_int_equal(held(provider), '-');
     assert_int_equal(tears_jwks_provider_refresh(provider, NULL), TEARS_UNAVAILABLE);
@@ -190,7 +190,7 @@ static bool asked(struct hub *hub, unsigned count)
 static void test_the_thread_retries_while_cold_and_rests_when_warm(void **state)
 {
     (void)state;
-    struct hub hub = {0};
+    struct hub hub = {.document = NULL};
     tears_jwks_provider *provider = provider_of(&hub, 20);
     assert_int_equal(tears_jwks_provider_start(provider, NULL), TEARS_OK);
     assert_int_equal(tears_jwks_provider_start(provider, NULL), TEARS_OK);
