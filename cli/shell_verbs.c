@@ -192,18 +192,27 @@ static void verb_delete(struct cli_shell *shell, const struct tears_str *words, 
 
 /* ---- caches ---- */
 
+/* A call of the library that takes a row's key and gives nothing but its status. */
+typedef tears_status (*row_call)(tears_session *session, tears_collection *collection,
+                                 const struct tears_value *key, size_t key_count);
+
+static void call_on_row(struct cli_shell *shell, const struct cli_subject *subject, row_call call,
+                        struct cli_answer *answer)
+{
+    const double started = cli_now();
+    const tears_status status =
+        call(shell->context.session, subject->table, subject->key, subject->key_count);
+    cli_answer_conclude(shell, answer, status, started);
+    answer->tier = TEARS_TIER_NONE;
+}
+
 static void verb_evict(struct cli_shell *shell, const struct tears_str *words, size_t count,
                        struct cli_answer *answer)
 {
     CLI_AUTO(cli_subject_done) struct cli_subject subject = {0};
 
-    if (!cli_subject_row(shell, words, count, &subject, answer))
-        return;
-    const double started = cli_now();
-    const tears_status status =
-        tears_evict(shell->context.session, subject.table, subject.key, subject.key_count);
-    cli_answer_conclude(shell, answer, status, started);
-    answer->tier = TEARS_TIER_NONE;
+    if (cli_subject_row(shell, words, count, &subject, answer))
+        call_on_row(shell, &subject, tears_evict, answer);
 }
 
 static void verb_invalidate(struct cli_shell *shell, const struct tears_str *words, size_t count,
@@ -211,13 +220,8 @@ static void verb_invalidate(struct cli_shell *shell, const struct tears_str *wor
 {
     CLI_AUTO(cli_subject_done) struct cli_subject subject = {0};
 
-    if (!cli_subject_row(shell, words, count, &subject, answer))
-        return;
-    const double started = cli_now();
-    const tears_status status =
-        tears_invalidate(shell->context.session, subject.table, subject.key, subject.key_count);
-    cli_answer_conclude(shell, answer, status, started);
-    answer->tier = TEARS_TIER_NONE;
+    if (cli_subject_row(shell, words, count, &subject, answer))
+        call_on_row(shell, &subject, tears_invalidate, answer);
 }
 
 /* ---- transactions ---- */

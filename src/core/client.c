@@ -136,8 +136,7 @@ static tears_status open_l1(struct tears_client *client, struct tears_error *err
         return TEARS_OK;
     if (t3_str_is(kind, "memory"))
         return t3_l1_memory_new(bytes_max, &client->l1, error_out);
-    client->l1_is_sqlite = t3_str_is(kind, "sqlite");
-    if (client->l1_is_sqlite)
+    if (t3_str_is(kind, "sqlite"))
         return t3_l1_sqlite_new(bytes_max, &client->l1, error_out);
     return t3_fail(error_out, TEARS_INVALID, "l1",
                    "'" T3_STR_FMT "' is none of memory, memory:SIZE, sqlite, sqlite:SIZE, none",

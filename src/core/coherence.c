@@ -14,13 +14,6 @@
 #include "core/repair.h"
 #include "schema/notice_action.h"
 
-static void drop_row(struct tears_collection *collection, const struct t3_key *key)
-{
-    t3_collection_bump(collection, key);
-    if (collection->l1 != NULL)
-        collection->l1->ops->drop(collection->l1, collection->space, key);
-}
-
 static void drop_table(struct tears_collection *collection)
 {
     if (collection->l1 != NULL)
@@ -47,7 +40,7 @@ static void obey(struct tears_collection *collection, const struct t3_notice *no
 {
     struct t3_key key;
     if (key_of_ids(collection, notice, arena, &key) == TEARS_OK) {
-        drop_row(collection, &key);
+        t3_collection_drop(collection, &key);
         return;
     }
     t3_log(&collection->client->log, TEARS_LOG_WARN, "notice",
@@ -128,7 +121,7 @@ static void on_filled(void *owner, void *collection_ptr, const struct t3_key *ke
     if (collection->l1 == NULL)
         return;
     if (lost)
-        drop_row(collection, key);
+        t3_collection_drop(collection, key);
     else
         collection->l1->ops->set_revision(collection->l1, collection->space, key, version,
                                           revision);

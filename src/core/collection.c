@@ -42,6 +42,13 @@ void t3_collection_bump(struct tears_collection *collection, const struct t3_key
         t3_ticket_move(&collection->client->tickets, t3_ticket_hash(collection->space, key));
 }
 
+void t3_collection_drop(struct tears_collection *collection, const struct t3_key *key)
+{
+    t3_collection_bump(collection, key);
+    if (collection->l1 != NULL)
+        collection->l1->ops->drop(collection->l1, collection->space, key);
+}
+
 const tears_schema *tears_collection_schema(const tears_collection *collection)
 {
     return collection->schema;

@@ -63,7 +63,6 @@ struct tears_client {
     uint64_t fork_generation;
     char origin[37]; /* this client's id in notices and headers */
     struct t3_l1 *l1;
-    bool l1_is_sqlite;
     struct t3_l2 *_Atomic l2; /* news may arrive while it is being opened */
     struct t3_l3 *l3;
     struct t3_tickets tickets; /* of collections that are not kept in L1 */
@@ -175,5 +174,8 @@ tears_status t3_value_put_json(const struct tears_value *value, uint8_t byte_cod
 /* The generation of a key's stripe, and moving it, for collections with and without L1. */
 uint64_t t3_collection_ticket(struct tears_collection *collection, const struct t3_key *key);
 void t3_collection_bump(struct tears_collection *collection, const struct t3_key *key);
+
+/* Moves the key's stripe and forgets what L1 holds of the row. */
+void t3_collection_drop(struct tears_collection *collection, const struct t3_key *key);
 
 #endif

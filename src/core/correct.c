@@ -25,9 +25,7 @@ static void correct_l1(struct tears_session *session, const struct t3_correction
     struct tears_collection *collection = correction->collection;
     struct t3_l1 *l1 = collection->l1;
     if (correction->kind != T3_CORRECT_WRITTEN || l1 == NULL) {
-        t3_collection_bump(collection, &correction->key);
-        if (l1 != NULL)
-            l1->ops->drop(l1, collection->space, &correction->key);
+        t3_collection_drop(collection, &correction->key);
         return;
     }
     if (correction->inserted) /* a version from before a deletion must not win over the new row's */

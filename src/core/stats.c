@@ -12,6 +12,7 @@
 #include "base/fail.h"
 #include "base/sized.h"
 #include "core/repair.h"
+#include "tier/l1_sqlite.h"
 
 static uint64_t value_of(const atomic_uint_fast64_t *counter)
 {
@@ -89,7 +90,7 @@ static tears_status l1_findings(struct tears_client *client, struct t3_findings 
         return t3_finding_add(findings, "l1", 1, "kind", TEARS_STR("none"),
                               TEARS_STR("every read goes to L2 or L3; use --l1 memory"));
     T3_TRY(t3_finding_add(findings, "l1", 0, "kind",
-                          client->l1_is_sqlite ? TEARS_STR("sqlite") : TEARS_STR("memory"),
+                          t3_l1_is_sqlite(client->l1) ? TEARS_STR("sqlite") : TEARS_STR("memory"),
                           TEARS_STR("")));
     struct t3_l1_stats l1 = {0};
     client->l1->ops->stats(client->l1, &l1);

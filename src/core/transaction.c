@@ -130,7 +130,7 @@ tears_status tears_query_l1(tears_session *session, struct tears_str sql,
 {
     T3_TRY(t3_session_enter(session));
     struct tears_client *client = session->client;
-    if (!client->l1_is_sqlite)
+    if (client->l1 == NULL || !t3_l1_is_sqlite(client->l1))
         return t3_fail(&session->error, TEARS_UNSUPPORTED, "l1",
                        "SQL over cached rows needs an L1 of kind 'sqlite'");
     tears_cursor *cursor = NULL;

@@ -181,8 +181,6 @@ const char *t3_lite_column_name(const struct t3_lite_stmt *stmt, uint32_t column
 uint64_t t3_lite_changes(const struct t3_lite_conn *conn);
 /* The same of all statements so far, triggers' and foreign keys' changes included. */
 uint64_t t3_lite_total_changes(const struct t3_lite_conn *conn);
-/* The rowid of the last insert of the connection. */
-int64_t t3_lite_last_rowid(const struct t3_lite_conn *conn);
 
 /* ---- cells (lite_cell.c) ---- */
 

@@ -156,10 +156,3 @@ tears_status t3_lite_fail(struct t3_lite_conn *conn, int code, struct tears_str 
     return t3_fail_detail(error_out, status, conn->origin, code, "",
                           "%s: table '" T3_STR_FMT "': %s", conn->path, T3_STR_ARG(table), cause);
 }
-
-tears_status t3_lite_fail_code(const struct t3_lite_conn *conn, int code, const char *cause,
-                               struct tears_error *error_out)
-{
-    return t3_fail_detail(error_out, t3_lite_status(code, 0), conn->origin, code, "", "%s: %s",
-                          conn->path, cause);
-}

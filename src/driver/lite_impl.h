@@ -91,9 +91,6 @@ tears_status t3_lite_conn_open(const struct t3_lite_conn_options *options,
 /* Fills the error from the connection's last failure. */
 tears_status t3_lite_fail(struct t3_lite_conn *conn, int code, struct tears_str table,
                           struct tears_error *error_out);
-/* The same when there may be no handle to ask. */
-tears_status t3_lite_fail_code(const struct t3_lite_conn *conn, int code, const char *cause,
-                               struct tears_error *error_out);
 tears_status t3_lite_status(int code, int system_errno);
 
 tears_status t3_lite_add_functions(struct t3_lite_conn *conn, struct tears_error *error_out);

@@ -248,8 +248,3 @@ uint64_t t3_lite_total_changes(const struct t3_lite_conn *conn)
 {
     return (uint64_t)sqlite3_total_changes64(conn->handle);
 }
-
-int64_t t3_lite_last_rowid(const struct t3_lite_conn *conn)
-{
-    return sqlite3_last_insert_rowid(conn->handle);
-}
