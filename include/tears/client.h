@@ -63,6 +63,12 @@ struct tears_client_options {
     tears_log_fn log; /**< NULL: silent */
     void *log_owner;
     uint64_t log_level; /**< highest TEARS_LOG_* delivered; 0: TEARS_LOG_ERROR */
+    /**
+     * The bound of reads with consistency ANY when other processes share L2: a row in L1 is served
+     * only while it is known to have been right at most this long ago.  0: 3,000.  At least 100.
+     */
+    uint64_t staleness_ms_max;
+    uint64_t no_outbox; /**< 1: this client never works on the outbox (coherence.h) */
 };
 
 #define TEARS_CLIENT_OPTIONS_INIT TEARS_SIZED(struct tears_client_options)
@@ -99,8 +105,22 @@ struct tears_client_stats {
     uint64_t flights_joined; /**< reads that shared another thread's fill */
     uint64_t notices_sent, notices_received, notices_own, notices_ignored, notices_rejected;
     uint64_t degraded_writes;
-    uint64_t l2_connected;       /**< 1: L2 answers; 0: none or unreachable */
-    uint64_t l2_repairs_waiting; /**< rows that L2 could not be told about yet */
+    uint64_t l2_connected;                 /**< 1: L2 answers; 0: none or unreachable */
+    uint64_t l2_repairs_waiting;           /**< rows that L2 could not be told about yet */
+    uint64_t feed_events, feed_events_own; /**< of the stream behind L2 */
+    uint64_t feed_gaps; /**< times the stream was followed anew because something was missing */
+    uint64_t
+        feed_losses; /**< times what is in L1 had to be read again: another bucket, or its history gone */
+    uint64_t l1_suspects;  /**< L1 rows that were not served before they had been read again */
+    uint64_t l1_verified;  /**< L1 rows confirmed in the background after a loss */
+    uint64_t stale_served; /**< rows served although L3 failed */
+    uint64_t early_refreshes;
+    uint64_t fill_leases_won, fill_leases_waited, fill_leases_expired;
+    uint64_t
+        strong_reads; /**< rows read from L3 because a session asked for it or had seen newer */
+    uint64_t announcements; /**< writes announced in L2 */
+    uint64_t mutations, mutation_retries;
+    uint64_t outbox_notes, outbox_corrections;
 };
 
 #define TEARS_CLIENT_STATS_INIT TEARS_SIZED(struct tears_client_stats)
@@ -140,6 +160,30 @@ struct tears_collection_options {
     uint64_t l1_age_ms_max;          /**< 0: the client's */
     uint64_t l1_negative_ms;         /**< 0: the client's */
     uint64_t byte_codec;             /**< TEARS_BYTES_*, for a table read from the catalogue */
+    uint64_t staleness_ms_max;       /**< 0: the client's */
+    /**
+     * 1: each write is announced in L2 before L3 is asked, so that a writer which dies between the two
+     * cannot leave the old row in a cache for longer than the lease.  Costs a round trip to L2, and a
+     * write fails when L2 cannot be reached.
+     */
+    uint64_t strict;
+    uint64_t
+        strict_lease_ms; /**< life of an announcement; longer than any write takes; 0: 10,000 */
+    /**
+     * Processes that miss the same row agree in L2 who reads it from L3; the others wait for it at most
+     * this long.  Costs a round trip to L2 for each row read from L3.  0: each reads for itself.
+     */
+    uint64_t fill_lease_ms;
+    uint64_t
+        l3_loads_max; /**< most reads of this table under way to L3 at once; 0: as many as connections */
+    /**
+     * When L3 fails, a row that was right at most this long ago is served all the same, and the session
+     * is degraded (TEARS_DEGRADED_L3_READ).  0: never.
+     */
+    uint64_t stale_ms_max;
+    uint64_t
+        early_refresh; /**< 1: a row that is still being read is read anew shortly before its age ends */
+    uint64_t no_l3; /**< 1: the rows live in L2 only (tears_l2_mutate); needs `schema` */
 };
 
 #define TEARS_COLLECTION_OPTIONS_INIT TEARS_SIZED(struct tears_collection_options)

@@ -25,6 +25,8 @@ struct tears_session_options {
     size_t size;
     uint64_t timeout_ms;       /**< deadline of each call; 0: the client's */
     uint64_t memory_bytes_max; /**< most memory held for results; 0: 1 GiB */
+    uint64_t consistency;      /**< TEARS_READ_* (coherence.h); 0: ANY */
+    uint64_t bound_ms;         /**< for BOUNDED */
 };
 
 #define TEARS_SESSION_OPTIONS_INIT TEARS_SIZED(struct tears_session_options)

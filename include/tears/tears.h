@@ -52,6 +52,7 @@
 
 #include "base.h"
 #include "client.h"
+#include "coherence.h"
 #include "entity.h"
 #include "schema.h"
 #include "session.h"

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/combine.h"
 #include "base/lock.h"
+#include "core/trust.h"
 #include "observe/log.h"
 #include "schema/key.h"
 #include "schema/schema.h"
@@ -33,6 +34,11 @@ struct t3_counters {
         notices_rejected;
     atomic_uint_fast64_t degraded_writes;
     atomic_uint_fast64_t repairs, repairs_dropped;
+    atomic_uint_fast64_t feed_events, feed_events_own;
+    atomic_uint_fast64_t l1_suspects, l1_verified, stale_served, early_refreshes, strong_reads;
+    atomic_uint_fast64_t fill_leases_won, fill_leases_waited, fill_leases_expired;
+    atomic_uint_fast64_t announcements, mutations, mutation_retries;
+    atomic_uint_fast64_t outbox_notes, outbox_corrections;
     /* of sessions that have ended; those of living sessions are in the sessions */
     atomic_uint_fast64_t l1_hits, l1_misses, l1_negative_hits;
 };
@@ -66,6 +72,7 @@ struct tears_client {
     struct t3_l2 *_Atomic l2; /* news may arrive while it is being opened */
     struct t3_l3 *l3;
     struct t3_tickets tickets; /* of collections that are not kept in L1 */
+    struct t3_trust trust;
     struct t3_flights *flights;
     struct t3_repair *repair;
     struct t3_mutex mutex; /* guards collections (adding) and sessions */

@@ -156,7 +156,7 @@ static void fill_l2(struct tears_collection *collection, const struct miss *miss
     const struct t3_row *row = miss->found->row;
     const tears_status status =
         t3_l2_fill(collection->l2, collection->schema, collection, miss->key, row,
-                   t3_schema_row_version(collection->schema, row), miss->seen);
+                   t3_schema_row_version(collection->schema, row), miss->seen, t3_now_coarse_ms());
     (void)status; /* a fill that is not made costs the next reader a round trip, nothing else */
 }
 

@@ -114,8 +114,9 @@ static tears_status cell_in_l1(struct tears_session *session, struct tears_colle
     *answer_out = T3_L1_MISS;
     if (l1 == NULL || session->tx != NULL)
         return TEARS_OK;
+    struct t3_l1_hit hit;
     if (l1->ops->get_cell(l1, collection->space, key, column, &session->arena, answer_out,
-                          value_out) != TEARS_OK)
+                          value_out, &hit) != TEARS_OK)
         return t3_session_no_memory(session);
     if (*answer_out == T3_L1_HIT) {
         t3_count_own(&session->counters.l1_hits);

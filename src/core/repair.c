@@ -11,6 +11,7 @@
 #include "core/repair.h"
 
 #include "base/alloc.h"
+#include "base/thread.h"
 
 enum {
     QUEUE_MAX =
@@ -34,10 +35,9 @@ struct t3_repair {
     struct job *first;
     struct job *last;
     uint64_t count;
-    bool has_thread;
     bool stopping;
     bool woken;
-    pthread_t thread;
+    struct t3_thread thread;
 };
 
 tears_status t3_repair_new(struct tears_client *client, struct t3_repair **repair_out)
@@ -192,10 +192,8 @@ void t3_repair_add(struct t3_repair *repair, struct tears_collection *collection
     struct job *job = job_new(collection, key);
     t3_lock(&repair->mutex);
     bool kept = job != NULL && repair->count < QUEUE_MAX;
-    if (kept && !repair->has_thread) {
-        repair->has_thread = pthread_create(&repair->thread, NULL, run, repair) == 0;
-        kept = repair->has_thread;
-    }
+    if (kept && !repair->thread.has_started)
+        kept = t3_thread_start(&repair->thread, run, repair) == TEARS_OK;
     if (kept) {
         push_locked(repair, job);
         repair->woken = true;
@@ -235,8 +233,7 @@ void t3_repair_free(struct t3_repair *repair)
     repair->stopping = true;
     t3_cond_signal(&repair->wake);
     t3_unlock(&repair->mutex);
-    if (repair->has_thread)
-        (void)pthread_join(repair->thread, NULL); /* fails only for a thread that is not there */
+    t3_thread_join(&repair->thread);
     if (repair->count > 0)
         t3_log(&repair->client->log, TEARS_LOG_WARN, "core",
                "%llu rows could not be corrected in L2 before the client ended",

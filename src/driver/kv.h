@@ -74,6 +74,11 @@ struct t3_kv_request {
         expected; /* put, delete: the revision to replace, 0: nothing there; T3_KV_ANY_REVISION */
     bool has_version; /* put, delete: send `version` in the header Tears-Version */
     int64_t version;
+    bool
+        is_fill; /* put, delete: send Tears-Fill: this is no change, only a reader's copy or lease */
+    uint64_t lease_ms; /* delete: send Tears-Lease: a marker of something under way; 0: none */
+    struct tears_str
+        ids; /* put, delete: send Tears-Key, for a key whose text is a hash; "": none */
     /* Results.  Texts live until t3_kv_release. */
     enum t3_kv_outcome outcome;
     tears_status
@@ -84,6 +89,10 @@ struct t3_kv_request {
     bool found_has_version; /* get: the header Tears-Version is there and a number */
     int64_t found_version;
     bool found_is_own; /* get: the header Tears-Origin names this writer */
+    bool found_is_fill;
+    uint64_t found_lease_ms;       /* 0: no lease */
+    struct tears_str found_epoch;  /* get: the header Tears-Epoch, or "" */
+    struct tears_str found_origin; /* get: the header Tears-Origin, or "" */
     /* The driver's own. */
     struct t3_kv *kv;
     void *reply;
@@ -117,6 +126,11 @@ tears_status t3_kv_run(struct t3_kv *kv, const struct t3_kv_call *call,
 
 /* Ends the replies of requests that were run; all zero ones are accepted. */
 void t3_kv_release(struct t3_kv_request *requests, size_t count);
+
+enum { T3_KV_EPOCH_BYTES = 16 };
+
+/* From now on every put and delete has this in its header Tears-Epoch; "" none. */
+void t3_kv_set_epoch(struct t3_kv *kv, const char epoch[T3_KV_EPOCH_BYTES + 1]);
 
 /* Whether an operation would be tried now: connected, and the server not known to hang. */
 bool t3_kv_is_usable(struct t3_kv *kv);

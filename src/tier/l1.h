@@ -20,12 +20,17 @@ struct t3_l1;
 enum t3_l1_answer {
     T3_L1_MISS,
     T3_L1_HIT,
-    T3_L1_ABSENT /* a negative entry: the row did not exist a moment ago */
+    T3_L1_ABSENT, /* a negative entry: the row did not exist a moment ago */
+    T3_L1_EXPIRED /* a row whose age is over: to be read anew; of use only when nobody else answers */
 };
 
+/* Times are of t3_now_coarse_ms. */
 struct t3_l1_hit {
-    struct t3_row *row; /* a copy, in the arena */
-    uint64_t revision;  /* of its L2 entry; 0: not known */
+    struct t3_row *row;    /* a copy, in the arena; NULL: ABSENT */
+    uint64_t revision;     /* of its L2 entry; 0: not known */
+    uint64_t confirmed_ms; /* it was certainly right then (rounded down to 32 ms) */
+    uint64_t expires_ms;
+    uint64_t now_ms;
 };
 
 /* What to keep.  `row` NULL: a negative entry. */
@@ -36,8 +41,9 @@ struct t3_l1_put {
     uint64_t revision;
     uint64_t ticket;
     uint64_t
-        age_ms_max; /* the entry is gone after this (the implementation jitters it down by up to 10 %) */
-    bool own_write; /* the row as the database just stored it for us; see put */
+        age_ms_max; /* the entry is expired after this (the implementation jitters it down by up to 10 %) */
+    uint64_t confirmed_ms; /* when whoever knew the row was asked */
+    bool own_write;        /* the row as the database just stored it for us; see put */
 };
 
 struct t3_l1_stats {
@@ -49,15 +55,20 @@ struct t3_l1_ops {
     tears_status (*open_space)(struct t3_l1 *l1, const struct tears_schema *schema,
                                uint32_t *space_out, struct tears_error *error_out);
 
-    /* Copies the row into the arena.  TEARS_OK, TEARS_NO_MEMORY. */
+    /* Copies the row into the arena.  A negative entry that is expired is a MISS.  TEARS_OK, TEARS_NO_MEMORY. */
     tears_status (*get)(struct t3_l1 *l1, uint32_t space, const struct t3_key *key,
                         struct t3_arena *arena, enum t3_l1_answer *answer_out,
                         struct t3_l1_hit *hit_out);
 
-    /* Copies one cell only (bytes and vectors into the arena). */
+    /* Copies one cell only (bytes and vectors into the arena); an expired row is a MISS.  Of the hit only the row is not filled in. */
     tears_status (*get_cell)(struct t3_l1 *l1, uint32_t space, const struct t3_key *key,
                              uint32_t column, struct t3_arena *arena, enum t3_l1_answer *answer_out,
-                             struct tears_value *value_out);
+                             struct tears_value *value_out, struct t3_l1_hit *hit_out);
+
+    /* As get, for people: also what is expired, and without counting as a use. */
+    tears_status (*peek)(struct t3_l1 *l1, uint32_t space, const struct t3_key *key,
+                         struct t3_arena *arena, enum t3_l1_answer *answer_out,
+                         struct t3_l1_hit *hit_out);
 
     /* Whether get would answer HIT. */
     bool (*contains)(struct t3_l1 *l1, uint32_t space, const struct t3_key *key);
@@ -80,11 +91,33 @@ struct t3_l1_ops {
     void (*set_revision)(struct t3_l1 *l1, uint32_t space, const struct t3_key *key,
                          int64_t version, uint64_t revision);
 
+    /*
+     * A row that is cached at this version (in a table without versions: at this revision) was asked about at
+     * `confirmed_ms`, and is still right; only if the ticket, taken before, is still current.  Its age starts anew.
+     */
+    void (*confirm)(struct t3_l1 *l1, uint32_t space, const struct t3_key *key, int64_t version,
+                    uint64_t revision, uint64_t ticket, uint64_t confirmed_ms, uint64_t age_ms_max);
+
     /* Moves the key's stripe on: no fill that started before may be kept. */
     void (*bump)(struct t3_l1 *l1, uint32_t space, const struct t3_key *key);
 
     /* Forgets the row (and a negative entry); the stripe stays. */
     void (*drop)(struct t3_l1 *l1, uint32_t space, const struct t3_key *key);
+
+    /*
+     * Moves the key's stripe on, and forgets the row unless its version is at least `version` (of a table without a version column:
+     * always forgets it).  A negative entry goes too.  True: a row stays, and is at exactly this version.
+     */
+    bool (*drop_older)(struct t3_l1 *l1, uint32_t space, const struct t3_key *key, int64_t version);
+
+    /*
+     * Gives keys of rows that were confirmed before `before_ms` (negative entries too), at most `max`, in the arena.  *cursor
+     * starts at 0; it is 0 again when the whole space has been seen.  Rows that move meanwhile may be missed or given twice.
+     * TEARS_OK, TEARS_NO_MEMORY.
+     */
+    tears_status (*collect)(struct t3_l1 *l1, uint32_t space, uint64_t before_ms, uint64_t *cursor,
+                            size_t max, struct t3_arena *arena, struct t3_key *keys_out,
+                            size_t *count_out);
 
     /* Moves all stripes of the space and forgets all its rows. */
     void (*clear)(struct t3_l1 *l1, uint32_t space);

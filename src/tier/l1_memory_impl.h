@@ -289,7 +289,8 @@ tears_status t3_l1_memory_get(struct t3_l1 *l1, uint32_t space, const struct t3_
                               struct t3_l1_hit *hit_out);
 tears_status t3_l1_memory_get_cell(struct t3_l1 *l1, uint32_t space, const struct t3_key *key,
                                    uint32_t column, struct t3_arena *arena,
-                                   enum t3_l1_answer *answer_out, struct tears_value *value_out);
+                                   enum t3_l1_answer *answer_out, struct tears_value *value_out,
+                                   struct t3_l1_hit *hit_out);
 bool t3_l1_memory_contains(struct t3_l1 *l1, uint32_t space, const struct t3_key *key);
 uint64_t t3_l1_memory_ticket(struct t3_l1 *l1, uint32_t space, const struct t3_key *key);
 

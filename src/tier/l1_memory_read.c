@@ -44,6 +44,8 @@ static tears_status copy_row(const struct t3_l1_entry *entry, struct t3_arena *a
     memcpy(copy, row, row->size);
     hit_out->row = copy;
     hit_out->revision = t3_l1_entry_label(entry) >> 16;
+    hit_out->now_ms = t3_now_coarse_ms();
+    hit_out->confirmed_ms = hit_out->now_ms;
     return TEARS_OK;
 }
 
@@ -134,8 +136,10 @@ static tears_status copy_cell(const struct t3_row *row, const struct t3_layout *
 
 tears_status t3_l1_memory_get_cell(struct t3_l1 *l1, uint32_t space, const struct t3_key *key,
                                    uint32_t column, struct t3_arena *arena,
-                                   enum t3_l1_answer *answer_out, struct tears_value *value_out)
+                                   enum t3_l1_answer *answer_out, struct tears_value *value_out,
+                                   struct t3_l1_hit *hit_out)
 {
+    *hit_out = (struct t3_l1_hit){.confirmed_ms = t3_now_coarse_ms(), .now_ms = t3_now_coarse_ms()};
     struct t3_l1_memory *memory = t3_l1_memory_of(l1);
     const struct t3_l1_probe probe = t3_l1_probe_of(memory, space, key);
     tears_status status = TEARS_OK;

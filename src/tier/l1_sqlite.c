@@ -283,9 +283,11 @@ static tears_status get_cell_locked(struct l1_sqlite *l1, const struct cell_requ
 
 static tears_status sqlite_get_cell(struct t3_l1 *base, uint32_t space, const struct t3_key *key,
                                     uint32_t column, struct t3_arena *arena,
-                                    enum t3_l1_answer *answer_out, struct tears_value *value_out)
+                                    enum t3_l1_answer *answer_out, struct tears_value *value_out,
+                                    struct t3_l1_hit *hit_out)
 {
     struct l1_sqlite *l1 = of(base);
+    *hit_out = (struct t3_l1_hit){.confirmed_ms = t3_now_coarse_ms(), .now_ms = t3_now_coarse_ms()};
     const struct cell_request request = {
         .space = space, .column = column, .key = key, .arena = arena};
     enum t3_l1_answer answer = T3_L1_MISS;

@@ -176,8 +176,9 @@ static tears_status send_fill(struct t3_l2 *l2, const struct t3_kv_request *requ
 
 tears_status t3_l2_fill(struct t3_l2 *l2, const struct tears_schema *schema, void *collection,
                         const struct t3_key *key, const struct t3_row *row, int64_t version,
-                        uint64_t seen)
+                        uint64_t seen, uint64_t began_ms)
 {
+    (void)began_ms;
     if (!t3_kv_is_usable(l2->kv))
         return TEARS_UNAVAILABLE;
     T3_AUTO(t3_buf_done) struct t3_buf text = {0};

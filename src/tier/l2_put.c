@@ -28,11 +28,10 @@
 #include "tier/l2_impl.h"
 
 #include "base/fail.h"
-#include "base/hash.h"
+#include "base/jitter.h"
 #include "base/limits.h"
+#include "base/thread.h"
 #include "schema/row_codec.h"
-
-#include <time.h>
 
 static const char origin[] = "l2";
 
@@ -303,11 +302,7 @@ static void back_off(size_t round)
 {
     if (round < BACKOFF_AFTER)
         return;
-    const uint64_t now = t3_now_us();
-    const uint64_t limit = (uint64_t)BACKOFF_US << (round - BACKOFF_AFTER);
-    const uint64_t us = t3_hash(&now, sizeof now, (uint64_t)(uintptr_t)&now) % limit;
-    const struct timespec pause = {.tv_sec = 0, .tv_nsec = (long)us * 1000};
-    nanosleep(&pause, NULL);
+    t3_pause_us(t3_jitter((uint64_t)BACKOFF_US << (round - BACKOFF_AFTER)));
 }
 
 static void run_rounds(struct putting *putting, struct tears_error *error_out)

@@ -18,6 +18,7 @@
 #include "tier/finding.h"
 #include "tier/result.h"
 
+#include <tears/coherence.h>
 #include <tears/store.h>
 
 struct t3_l3;
@@ -30,6 +31,49 @@ struct t3_l3_call {
     struct t3_deadline deadline;
     struct tears_error *error;
     bool outcome_unknown; /* set when a write or commit may or may not have happened */
+};
+
+/* A change that somebody made, as the database noted it in the same transaction. */
+struct t3_l3_note {
+    struct tears_str table;
+    const struct tears_str *ids; /* the key's values as text, in the order of the primary key */
+    size_t id_count;
+    bool is_deletion;
+    struct tears_str version; /* text of the version column (of a deleted row: its last); "" none */
+    int64_t position;         /* grows from note to note; not in the order of commits */
+};
+
+struct t3_l3_tail;
+
+/*
+ * The outbox.  Notes are taken away by whoever has dealt with them, in the transaction in which they were read: there is no
+ * cursor that could pass over a note whose transaction commits late.
+ */
+struct t3_l3_outbox_ops {
+    tears_status (*install)(struct t3_l3 *l3, struct t3_l3_call *call,
+                            const struct tears_str *tables, size_t count);
+    /* count 0: all, and the outbox itself. */
+    tears_status (*remove)(struct t3_l3 *l3, struct t3_l3_call *call,
+                           const struct tears_str *tables, size_t count);
+    tears_status (*status)(struct t3_l3 *l3, struct t3_l3_call *call,
+                           struct tears_outbox_status *status_out);
+
+    /*
+     * Becomes the one tailer of this database, with a connection of its own.  TEARS_OK; TEARS_NOT_FOUND: there is no outbox;
+     * TEARS_CONFLICT: somebody else is; TEARS_UNAVAILABLE, TEARS_DENIED, TEARS_NO_MEMORY.
+     */
+    tears_status (*tail_open)(struct t3_l3 *l3, struct t3_l3_tail **tail_out,
+                              struct tears_error *error_out);
+    /* Sleeps until there may be notes, at most until the deadline, or until the file descriptor `wake_fd` can be read. */
+    tears_status (*tail_wait)(struct t3_l3_tail *tail, struct t3_deadline deadline, int wake_fd);
+    /* Up to `max` notes, in the arena.  What was taken before must have been ended by tail_done. */
+    tears_status (*tail_take)(struct t3_l3_tail *tail, struct t3_arena *arena, size_t max,
+                              const struct t3_l3_note **notes_out, size_t *count_out,
+                              struct tears_error *error_out);
+    /* `done`: the notes are dealt with and go away; else they come again. */
+    tears_status (*tail_done)(struct t3_l3_tail *tail, bool done, struct tears_error *error_out);
+    /* Gives up the role. */
+    void (*tail_free)(struct t3_l3_tail *tail);
 };
 
 enum t3_write_kind { T3_WRITE_INSERT, T3_WRITE_UPDATE, T3_WRITE_UPSERT, T3_WRITE_DELETE };
@@ -107,6 +151,8 @@ struct t3_l3_ops {
     tears_status (*doctor)(struct t3_l3 *l3, struct t3_l3_call *call, struct t3_findings *findings);
 
     void (*free)(struct t3_l3 *l3);
+
+    const struct t3_l3_outbox_ops *outbox; /* NULL: this database cannot note outside changes */
 };
 
 struct t3_l3 {

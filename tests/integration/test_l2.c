@@ -403,7 +403,7 @@ static tears_status fill(struct fixture *f, int64_t id, const char *body, int64_
     struct tears_value value;
     const struct t3_key key = test_note_key(id, &value);
     const struct t3_row *row = test_note(f->schema, &f->arena, id, body, version);
-    return t3_l2_fill(f->l2, f->schema, f, &key, row, version, seen);
+    return t3_l2_fill(f->l2, f->schema, f, &key, row, version, seen, t3_now_coarse_ms());
 }
 
 static void test_a_fill_arrives_and_is_reported(void **state)

@@ -204,9 +204,10 @@ static void test_hung_server_is_waited_for_once(void **state)
     assert_true(refusal_us(f) < 1000);
     struct tears_value value;
     const struct t3_key key = test_note_key(1, &value);
-    assert_int_equal(
-        t3_l2_fill(f->l2, f->schema, NULL, &key, test_note(f->schema, &f->arena, 1, "x", 1), 1, 0),
-        TEARS_UNAVAILABLE);
+    assert_int_equal(t3_l2_fill(f->l2, f->schema, NULL, &key,
+                                test_note(f->schema, &f->arena, 1, "x", 1), 1, 0,
+                                t3_now_coarse_ms()),
+                     TEARS_UNAVAILABLE);
     test_nats_resume(f->server);
     assert_true(works_again(f));
     finish(f);
@@ -305,7 +306,8 @@ static void test_a_value_too_large_becomes_a_marker(void **state)
     struct tears_value value;
     const struct t3_key key = test_note_key(1, &value);
     assert_int_equal(t3_l2_fill(f->l2, f->schema, NULL, &key,
-                                test_note(f->schema, &f->arena, 1, large, 2), 2, one.revision),
+                                test_note(f->schema, &f->arena, 1, large, 2), 2, one.revision,
+                                t3_now_coarse_ms()),
                      TEARS_LIMIT);
     finish(f);
 }

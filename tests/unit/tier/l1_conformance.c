@@ -254,9 +254,11 @@ static void one_cell_comes_alone(void **state)
     fill(world, world->space, &key.key, 1, 5);
     enum t3_l1_answer answer = T3_L1_MISS;
     struct tears_value value;
+    struct t3_l1_hit hit;
     struct t3_l1 *l1 = world->l1;
     assert_int_equal(
-        l1->ops->get_cell(l1, world->space, &key.key, 2, &world->arena, &answer, &value), TEARS_OK);
+        l1->ops->get_cell(l1, world->space, &key.key, 2, &world->arena, &answer, &value, &hit),
+        TEARS_OK);
     assert_int_equal(answer, T3_L1_HIT);
     l1->ops->drop(l1, world->space, &key.key);
     const struct tears_value name = tears_text(TEARS_STR("an item"));
@@ -270,13 +272,16 @@ static void a_cell_of_a_missing_or_absent_row(void **state)
     KEY(key, 1);
     enum t3_l1_answer answer = T3_L1_HIT;
     struct tears_value value = tears_int(9);
+    struct t3_l1_hit hit;
     struct t3_l1 *l1 = world->l1;
     assert_int_equal(
-        l1->ops->get_cell(l1, world->space, &key.key, 1, &world->arena, &answer, &value), TEARS_OK);
+        l1->ops->get_cell(l1, world->space, &key.key, 1, &world->arena, &answer, &value, &hit),
+        TEARS_OK);
     assert_int_equal(answer, T3_L1_MISS);
     fill_absent(world, &key.key);
     assert_int_equal(
-        l1->ops->get_cell(l1, world->space, &key.key, 1, &world->arena, &answer, &value), TEARS_OK);
+        l1->ops->get_cell(l1, world->space, &key.key, 1, &world->arena, &answer, &value, &hit),
+        TEARS_OK);
     assert_int_equal(answer, T3_L1_ABSENT);
     assert_int_equal(value.as.integer, 9);
 }

@@ -448,7 +448,8 @@ static void *run_reader(void *argument)
                  (++hits, !is_whole(race, hit.row, id) ||
                               t3_row_value(hit.row, &race->schema->layout, 1).as.integer < told))
             atomic_fetch_add(&race->failures, 1);
-        if (l1->ops->get_cell(l1, race->space, &key.key, 1, &arena, &answer, &value) != TEARS_OK ||
+        if (l1->ops->get_cell(l1, race->space, &key.key, 1, &arena, &answer, &value, &hit) !=
+                TEARS_OK ||
             (answer == T3_L1_HIT && value.as.integer < told))
             atomic_fetch_add(&race->failures, 1);
         t3_arena_reset(&arena);
