@@ -3,6 +3,7 @@
  */
 #include "harness.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -15,6 +16,7 @@ struct outcome {
     double ours;
     double ratio;
     bool met;
+    bool noted; /* a figure without a limit */
     const char *skipped;
 };
 
@@ -114,6 +116,18 @@ void bench_run(const struct bench_case *one)
     outcome->met = one->higher ? outcome->ratio >= one->limit : outcome->ratio <= one->limit;
 }
 
+void bench_note(const char *name, double value, const char *unit)
+{
+    if (outcome_count >= CASES_MAX)
+        return;
+    struct outcome *outcome = &outcomes[outcome_count++];
+    outcome->one.name = name;
+    outcome->one.unit = unit;
+    outcome->ours = value;
+    outcome->met = true;
+    outcome->noted = true;
+}
+
 void bench_skip(const char *name, const char *reason)
 {
     if (outcome_count >= CASES_MAX)
@@ -131,9 +145,18 @@ static void print_outcome(const struct outcome *outcome)
         printf("%-42s skipped: %s\n", one->name, outcome->skipped);
         return;
     }
+    if (outcome->noted) {
+        printf("%-42s %14s %12.2f %-8s\n", one->name, "-", outcome->ours, one->unit);
+        return;
+    }
     if (one->floor == NULL) {
         printf("%-42s %14s %12.1f %-8s %8s %2s%6.2f  %s\n", one->name, "-", outcome->ours,
                one->unit, "", one->higher ? ">=" : "<=", one->limit, outcome->met ? "yes" : "NO");
+        return;
+    }
+    if (isinf(one->limit)) {
+        printf("%-42s %14.1f %12.1f %-8s %7.2fx\n", one->name, outcome->floor, outcome->ours,
+               one->unit, outcome->ratio);
         return;
     }
     printf("%-42s %14.1f %12.1f %-8s %7.2fx %2s%6.2f  %s\n", one->name, outcome->floor,
@@ -154,6 +177,9 @@ static void write_json(const char *path)
         if (outcome->skipped != NULL)
             fprintf(file, "  {\"path\": \"%s\", \"skipped\": \"%s\"}", outcome->one.name,
                     outcome->skipped);
+        else if (outcome->noted)
+            fprintf(file, "  {\"path\": \"%s\", \"value\": %.3f, \"unit\": \"%s\"}",
+                    outcome->one.name, outcome->ours, outcome->one.unit);
         else
             fprintf(
                 file,
@@ -162,8 +188,8 @@ static void write_json(const char *path)
                 "\"met\": %s}",
                 outcome->one.name, outcome->one.floor_name != NULL ? outcome->one.floor_name : "",
                 outcome->one.unit, outcome->floor, outcome->ours, outcome->ratio,
-                outcome->one.limit, outcome->one.higher ? "true" : "false",
-                outcome->met ? "true" : "false");
+                isinf(outcome->one.limit) ? 0 : outcome->one.limit,
+                outcome->one.higher ? "true" : "false", outcome->met ? "true" : "false");
         fprintf(file, "%s\n", i + 1 < outcome_count ? "," : "");
     }
     fprintf(file, "]\n");

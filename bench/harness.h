@@ -25,6 +25,9 @@ struct bench_case {
 /* Runs one case `repetitions` times, interleaved, and keeps the result for the report. */
 void bench_run(const struct bench_case *one);
 
+/* A figure that is only printed. */
+void bench_note(const char *name, double value, const char *unit);
+
 /* Says why a group of cases is not run. */
 void bench_skip(const char *name, const char *reason);
 
@@ -58,5 +61,6 @@ void bench_l2(const char *nats_url);
 void bench_l3_pg(const char *pg_url);
 void bench_l3_lite(void);
 void bench_tiers(const char *pg_url, const char *nats_url);
+void bench_coherence(const char *pg_url, const char *nats_url);
 
 #endif

@@ -4,6 +4,7 @@
  * Servers are found in TEARS_TEST_PG_URL and TEARS_TEST_NATS_URL; `./dev bench` starts private ones.
  */
 #include "harness.h"
+#include "worker.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,8 @@ static int usage(void)
 int main(int argc, char **argv)
 {
     const char *json_path = NULL;
+    if (argc == 3 && strcmp(argv[1], "--worker") == 0)
+        return bench_worker_main(argv[2]);
     for (int i = 1; i < argc; i += 2) {
         if (i + 1 >= argc)
             return usage();
@@ -43,5 +46,7 @@ int main(int argc, char **argv)
         bench_skip("L3, PostgreSQL", "TEARS_TEST_PG_URL is not set");
     if (pg_url != NULL && nats_url != NULL)
         bench_tiers(pg_url, nats_url);
+    if (pg_url != NULL && nats_url != NULL)
+        bench_coherence(pg_url, nats_url);
     return bench_report(json_path) == 0 ? 0 : 1;
 }
