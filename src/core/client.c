@@ -18,6 +18,7 @@
 #include "core/flight.h"
 #include "core/repair.h"
 #include "core/size.h"
+#include "core/turns.h"
 #include "schema/tags.h"
 
 #include <pthread.h>
@@ -32,6 +33,8 @@ enum {
     POOL_MAX = 8,
     IDLE_MS = 300000,
     CONNECT_MS = 30000,
+    STALENESS_MS = 3000,
+    STALENESS_MS_MIN = 100,
     TICKET_BITS_WITHOUT_L1 = 12
 };
 #define L1_BYTES_DEFAULT ((uint64_t)64 * 1024 * 1024)
@@ -108,6 +111,12 @@ static tears_status read_options(struct tears_client *client,
     default_number(&options->l3_idle_ms_max, IDLE_MS);
     default_number(&options->l3_connect_ms, CONNECT_MS);
     default_number(&options->l2_replicas, 1);
+    default_number(&options->staleness_ms_max, STALENESS_MS);
+    if (options->staleness_ms_max < STALENESS_MS_MIN)
+        return t3_fail(error_out, TEARS_INVALID, "core",
+                       "staleness_ms_max is %llu; it must be at least %d: the feed needs time to "
+                       "be proven",
+                       (unsigned long long)options->staleness_ms_max, STALENESS_MS_MIN);
     if (options->l3_pool_min > options->l3_pool_max)
         return t3_fail(
             error_out, TEARS_INVALID, "core", "l3_pool_min %llu is above l3_pool_max %llu",
@@ -215,6 +224,7 @@ static tears_status open_tiers(struct tears_client *client, struct tears_error *
 {
     if (t3_tickets_init(&client->tickets, TICKET_BITS_WITHOUT_L1) != TEARS_OK ||
         t3_flights_new(&client->flights) != TEARS_OK ||
+        t3_turns_new(&client->turns) != TEARS_OK ||
         t3_repair_new(client, &client->repair) != TEARS_OK)
         return t3_fail_memory(error_out, "core");
     T3_TRY(open_l1(client, error_out));
@@ -235,6 +245,7 @@ tears_status tears_client_open(const struct tears_client_options *options,
     if (client == NULL)
         return t3_fail_memory(error_out, "core");
     t3_mutex_init(&client->mutex);
+    t3_watchers_init(&client->watchers);
     client->fork_generation = atomic_load(&fork_generation);
     uint8_t uuid[16];
     tears_uuid_new(uuid);
@@ -274,6 +285,8 @@ void tears_client_free(tears_client *client)
     if (client->l3 != NULL)
         client->l3->ops->free(client->l3);
     t3_tickets_done(&client->tickets);
+    t3_turns_free(client->turns);
+    t3_watchers_done(&client->watchers);
     t3_mutex_done(&client->mutex);
     t3_arena_done(&client->arena);
     t3_free(client);

@@ -60,6 +60,7 @@ void t3_collection_free(struct tears_collection *collection)
         return;
     if (collection->combine_loads)
         t3_combine_done(&collection->loads);
+    t3_gate_done(&collection->gate);
     if (collection->own_l3 && collection->l3 != NULL)
         collection->l3->ops->free(collection->l3);
     tears_schema_free(collection->schema);
@@ -103,6 +104,10 @@ static tears_status choose_tiers(struct tears_collection *collection, struct tea
         options->l1_age_ms_max != 0 ? options->l1_age_ms_max : client->options.l1_age_ms_max;
     collection->negative_ms =
         options->l1_negative_ms != 0 ? options->l1_negative_ms : client->options.l1_negative_ms;
+    const uint64_t staleness_ms =
+        options->staleness_ms_max != 0 ? options->staleness_ms_max : client->options.staleness_ms_max;
+    collection->bound_ms = collection->l2 != NULL ? staleness_ms : UINT64_MAX;
+    t3_gate_init(&collection->gate, options->l3_loads_max);
     return TEARS_OK;
 }
 

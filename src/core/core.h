@@ -13,7 +13,9 @@
 #include "base/clock.h"
 #include "base/combine.h"
 #include "base/lock.h"
+#include "core/gate.h"
 #include "core/trust.h"
+#include "core/watch.h"
 #include "observe/log.h"
 #include "schema/key.h"
 #include "schema/schema.h"
@@ -61,6 +63,7 @@ static inline void t3_count_own(atomic_uint_fast64_t *counter)
 
 struct t3_flights;
 struct t3_repair;
+struct t3_turns; /* mutate.c */
 
 struct tears_client {
     struct t3_arena arena; /* options' texts */
@@ -75,6 +78,8 @@ struct tears_client {
     struct t3_trust trust;
     struct t3_flights *flights;
     struct t3_repair *repair;
+    struct t3_watchers watchers;
+    struct t3_turns *turns;
     struct t3_mutex mutex; /* guards collections (adding) and sessions */
     struct tears_collection
         *_Atomic collections; /* a list that only grows: read without the mutex */
@@ -89,13 +94,16 @@ struct tears_collection {
     struct t3_l1 *l1; /* NULL: not kept in L1 */
     uint32_t space;
     struct t3_l2 *l2; /* NULL: not kept in L2 */
-    struct t3_l3 *l3;
-    bool own_l3; /* the collection's own store, ended with the collection */
+    struct t3_l3 *l3; /* of a table that lives in L2: a view of L2 (l2_truth.h) */
+    bool own_l3;      /* the collection's own, ended with the collection */
+    bool lives_in_l2; /* option no_l3: what is in L2 is the row, not a copy that may be dropped */
     struct t3_combine loads;
     bool combine_loads;
     uint64_t l1_age_ms;
     uint64_t negative_ms;
-    struct t3_arena arena; /* the options' texts */
+    uint64_t bound_ms; /* of ANY: a row in L1 is served while it is as of at most so long ago */
+    uint64_t strict_lease_ms; /* 0: writes are not announced */
+    struct t3_arena arena;    /* the options' texts */
     struct tears_collection_options options;
 };
 
@@ -110,6 +118,9 @@ struct tears_session {
     uint32_t degraded;
     uint32_t tier;
     uint64_t timeout_ms;
+    uint64_t level;              /* TEARS_READ_* */
+    uint64_t bound_ms;           /* of BOUNDED */
+    struct t3_floors *floors;    /* what was seen at level SESSION; NULL: nothing so far */
     struct t3_deadline deadline; /* of the call; 0: not needed so far */
     struct t3_l3_tx *tx;
     struct t3_arena tx_arena; /* corrections outlive a reset of the session */
@@ -124,6 +135,7 @@ struct tears_entity {
     struct tears_collection *collection;
     struct t3_row *row;      /* NULL: new */
     uint64_t revision;       /* of its L2 entry; 0: not known */
+    uint64_t confirmed_ms;   /* when whoever gave the row was asked */
     struct t3_cell *changes; /* sorted by column */
     uint32_t change_count;
     uint32_t change_capacity;
@@ -134,6 +146,7 @@ struct tears_entity {
 struct t3_found {
     struct t3_row *row; /* NULL: the row does not exist */
     uint64_t revision;
+    uint64_t confirmed_ms; /* when whoever gave it was asked: as in struct t3_l1_hit */
     uint32_t tier;
 };
 
@@ -164,6 +177,14 @@ struct t3_l3_call t3_session_l3_call(struct tears_session *session,
 /* The collection of a table that is open already, or NULL.  No lock. */
 struct tears_collection *t3_collection_lookup(struct tears_client *client, struct tears_str table);
 void t3_collection_free(struct tears_collection *collection);
+
+/* The revision a write may be based on: 0 when it may be of a bucket that is not there any more. */
+static inline uint64_t t3_entity_revision(const struct tears_entity *entity)
+{
+    return t3_trust_covers(&entity->collection->client->trust, entity->confirmed_ms)
+               ? entity->revision
+               : 0;
+}
 
 /* Makes an entity around a row of the session's arena. */
 void t3_entity_init(struct tears_entity *entity, struct tears_session *session,

@@ -23,6 +23,7 @@ void t3_entity_init(struct tears_entity *entity, struct tears_session *session,
     entity->collection = collection;
     entity->row = found->row;
     entity->revision = found->revision;
+    entity->confirmed_ms = found->confirmed_ms;
     entity->changes = NULL;
     entity->change_count = 0;
     entity->change_capacity = 0;
@@ -249,6 +250,7 @@ static void settle(struct tears_entity *entity, const struct tears_outcome *outc
 {
     entity->row = outcome->entity->row;
     entity->revision = outcome->entity->revision;
+    entity->confirmed_ms = outcome->entity->confirmed_ms;
     entity->tier = TEARS_TIER_L3;
     entity->change_count = 0;
 }
@@ -268,7 +270,7 @@ tears_status tears_entity_save(tears_entity *entity)
         T3_TRY(t3_cells_key(session, schema, change.cells, change.cell_count, &change.key));
     } else {
         T3_TRY(key_of_entity(entity, &change.key));
-        t3_change_base(&change, schema, entity->row, entity->revision);
+        t3_change_base(&change, schema, entity->row, t3_entity_revision(entity));
     }
     struct tears_outcome outcome = {0};
     T3_TRY(t3_write_rows(session, collection, is_new ? T3_WRITE_INSERT : T3_WRITE_UPDATE, &change,
@@ -301,6 +303,7 @@ tears_status tears_entity_reload(tears_entity *entity)
                        T3_STR_ARG(collection->schema->name));
     entity->row = found.row;
     entity->revision = found.revision;
+    entity->confirmed_ms = found.confirmed_ms;
     entity->tier = TEARS_TIER_L3;
     entity->change_count = 0;
     session->tier = TEARS_TIER_L3;
@@ -325,7 +328,9 @@ tears_status tears_entity_copy(const tears_entity *entity, tears_session *sessio
     if (session->client != entity->session->client)
         return t3_fail(&session->error, TEARS_MISUSE, "core",
                        "an entity can be copied only into a session of its own client");
-    struct t3_found found = {.revision = entity->revision, .tier = entity->tier};
+    struct t3_found found = {.revision = entity->revision,
+                             .confirmed_ms = entity->confirmed_ms,
+                             .tier = entity->tier};
     if (entity->row != NULL) {
         found.row = t3_arena_alloc(&session->arena, entity->row->size);
         if (found.row == NULL)

@@ -48,7 +48,7 @@ static tears_status change_of_entity(struct tears_session *session, const tears_
     if (storage == NULL)
         return t3_session_no_memory(session);
     t3_key_of_row(schema, base->row, storage, &change_out->key);
-    t3_change_base(change_out, schema, base->row, base->revision);
+    t3_change_base(change_out, schema, base->row, t3_entity_revision(base));
     return TEARS_OK;
 }
 
