@@ -64,6 +64,9 @@ static inline void t3_count_own(atomic_uint_fast64_t *counter)
 struct t3_flights;
 struct t3_repair;
 struct t3_turns; /* mutate.c */
+struct t3_refresh;
+struct t3_verify;
+struct t3_floors;
 
 struct tears_client {
     struct t3_arena arena; /* options' texts */
@@ -80,6 +83,8 @@ struct tears_client {
     struct t3_repair *repair;
     struct t3_watchers watchers;
     struct t3_turns *turns;
+    struct t3_refresh *refresh;
+    struct t3_verify *verify;
     struct t3_mutex mutex; /* guards collections (adding) and sessions */
     struct tears_collection
         *_Atomic collections; /* a list that only grows: read without the mutex */
@@ -99,9 +104,11 @@ struct tears_collection {
     bool lives_in_l2; /* option no_l3: what is in L2 is the row, not a copy that may be dropped */
     struct t3_combine loads;
     bool combine_loads;
+    struct t3_gate gate; /* how many loads may be under way */
     uint64_t l1_age_ms;
     uint64_t negative_ms;
-    uint64_t bound_ms; /* of ANY: a row in L1 is served while it is as of at most so long ago */
+    uint64_t
+        bound_ms; /* of ANY: a row in L1 is served while it is as of at most so long ago; UINT64_MAX: its age alone counts */
     uint64_t strict_lease_ms; /* 0: writes are not announced */
     struct t3_arena arena;    /* the options' texts */
     struct tears_collection_options options;
