@@ -197,8 +197,9 @@ static tears_status find_or_create(struct t3_kv *kv, struct tears_error *error_o
     t3_breaker_close(&kv->breaker);
     atomic_store_explicit(&kv->bucket_is_suspect, false, memory_order_relaxed);
     atomic_store_explicit(&kv->bucket_losses, losses, memory_order_relaxed);
-    atomic_store_explicit(&kv->bucket_state,
-                          found.allow_direct ? KV_BUCKET_DIRECT : KV_BUCKET_INDIRECT,
+    /* Any replica answers a direct get, one that lags too: then an own write seems undone. */
+    const bool is_direct = found.allow_direct && found.replicas <= 1;
+    atomic_store_explicit(&kv->bucket_state, is_direct ? KV_BUCKET_DIRECT : KV_BUCKET_INDIRECT,
                           memory_order_release);
     return TEARS_OK;
 }
@@ -296,6 +297,10 @@ static void clear_results(struct t3_kv *kv, struct t3_kv_request *request)
     request->found = tears_str_n("", 0);
     request->found_has_version = false;
     request->found_is_own = false;
+    request->found_is_fill = false;
+    request->found_lease_ms = 0;
+    request->found_epoch = tears_str_n("", 0);
+    request->found_origin = tears_str_n("", 0);
     request->reply = NULL;
     request->decoded = NULL;
     request->is_pending = false;
@@ -460,6 +465,14 @@ void t3_kv_release(struct t3_kv_request *requests, size_t count)
         requests[i].reply = NULL;
         requests[i].decoded = NULL;
     }
+}
+
+void t3_kv_set_epoch(struct t3_kv *kv, const char epoch[T3_KV_EPOCH_BYTES + 1])
+{
+    uint64_t number = 0;
+    if (!t3_kv_parse_epoch(tears_str_c(epoch), &number))
+        number = 0;
+    atomic_store_explicit(&kv->epoch, number, memory_order_relaxed);
 }
 
 bool t3_kv_is_usable(struct t3_kv *kv)

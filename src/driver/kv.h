@@ -129,7 +129,7 @@ void t3_kv_release(struct t3_kv_request *requests, size_t count);
 
 enum { T3_KV_EPOCH_BYTES = 16 };
 
-/* From now on every put and delete has this in its header Tears-Epoch; "" none. */
+/* From now on every put and delete has this in its header Tears-Epoch; "" none.  Any thread, at any time. */
 void t3_kv_set_epoch(struct t3_kv *kv, const char epoch[T3_KV_EPOCH_BYTES + 1]);
 
 /* Whether an operation would be tried now: connected, and the server not known to hang. */

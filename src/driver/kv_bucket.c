@@ -20,7 +20,7 @@ struct t3_kv_settings t3_kv_settings_wanted(bool on_file, uint64_t replicas)
     const struct t3_kv_settings wanted = {
         .on_file = on_file,
         .replicas = replicas == 0 ? 1 : replicas,
-        .allow_direct = true,
+        .allow_direct = replicas <= 1, /* of several, one that lags could answer */
         .discard_new = true,
         .history = 1,
         .max_age_ns = 0,

@@ -20,7 +20,8 @@ struct t3_kv_settings {
     uint64_t bytes;    /* found only */
 };
 
-/* What the library makes a bucket with: spec core.md 2.1, with direct get. */
+/* What the library makes a bucket with: spec core.md 2.1, with direct get
+ * unless there are several replicas. */
 struct t3_kv_settings t3_kv_settings_wanted(bool on_file, uint64_t replicas);
 
 /* Appends the body of $JS.API.STREAM.CREATE. */

@@ -9,6 +9,8 @@
  */
 #include "driver/kv_impl.h"
 
+#include "base/alloc.h"
+#include "base/str.h"
 #include "codec/text.h"
 
 #include <inttypes.h>
@@ -20,9 +22,17 @@
 #define HEADER_REVISION  "Nats-Sequence"
 #define HEADER_VERSION   "Tears-Version"
 #define HEADER_WRITER    "Tears-Origin"
+#define HEADER_EPOCH     "Tears-Epoch"
+#define HEADER_FILL      "Tears-Fill"
+#define HEADER_LEASE     "Tears-Lease"
+#define HEADER_IDS       "Tears-Key"
+#define HEADER_REASON    "Nats-Marker-Reason"
 #define HEADER_STATUS    "Status"
 
-enum { HEADERS_BYTES_MAX = 256 }; /* what our own headers may need, generously */
+enum {
+    HEADERS_BYTES_MAX = 384, /* what our own headers may need, generously, without the ids */
+    IDS_ON_STACK_BYTES = 512
+};
 
 /* -- sending ------------------------------------------------------------------------------- */
 
@@ -58,10 +68,37 @@ static natsStatus set_number(natsMsg *message, const char *name, const char *for
     return natsMsgHeader_Set(message, name, text);
 }
 
+/* The NATS library wants its texts to end in NUL. */
+static natsStatus set_ids(natsMsg *message, struct tears_str ids)
+{
+    char few[IDS_ON_STACK_BYTES];
+    T3_AUTO(t3_free_auto) char *many = NULL;
+    if (ids.len >= sizeof few && (many = t3_alloc(ids.len + 1)) == NULL)
+        return NATS_NO_MEMORY;
+    char *text = many != NULL ? many : few;
+    memcpy(text, ids.ptr, ids.len);
+    text[ids.len] = '\0';
+    return natsMsgHeader_Set(message, HEADER_IDS, text);
+}
+
+/* What only some writes carry. */
+static natsStatus set_rare_headers(const struct t3_kv_request *request, natsMsg *message)
+{
+    natsStatus status = NATS_OK;
+    if (request->is_fill)
+        status = natsMsgHeader_Set(message, HEADER_FILL, "1");
+    if (status == NATS_OK && request->verb == T3_KV_DELETE && request->lease_ms != 0)
+        status = set_number(message, HEADER_LEASE, "%" PRIu64, request->lease_ms);
+    if (status == NATS_OK && request->ids.len > 0)
+        status = set_ids(message, request->ids);
+    return status;
+}
+
 static natsStatus set_headers(const struct t3_kv *kv, const struct t3_kv_request *request,
                               natsMsg *message)
 {
     natsStatus status = NATS_OK;
+    const uint64_t epoch = atomic_load_explicit(&kv->epoch, memory_order_relaxed);
     if (request->verb == T3_KV_DELETE)
         status = natsMsgHeader_Set(message, HEADER_OPERATION, "DEL");
     if (status == NATS_OK && request->expected != T3_KV_ANY_REVISION)
@@ -70,7 +107,9 @@ static natsStatus set_headers(const struct t3_kv *kv, const struct t3_kv_request
         status = set_number(message, HEADER_VERSION, "%" PRId64, request->version);
     if (status == NATS_OK && kv->writer[0] != '\0')
         status = natsMsgHeader_Set(message, HEADER_WRITER, kv->writer);
-    return status;
+    if (status == NATS_OK && epoch != 0)
+        status = set_number(message, HEADER_EPOCH, "%016" PRIx64, epoch);
+    return status == NATS_OK ? set_rare_headers(request, message) : status;
 }
 
 /* A put or delete with its headers. */
@@ -157,7 +196,7 @@ bool t3_kv_message_is_sendable(struct t3_kv *kv, struct t3_kv_request *request)
         return cannot_send(request, T3_KV_FAILED, TEARS_INVALID);
     const size_t payload_max = t3_nats_payload_max(kv->options.gathering);
     if (request->verb == T3_KV_PUT && payload_max > 0 &&
-        request->value.len + HEADERS_BYTES_MAX > payload_max)
+        request->value.len + request->ids.len + HEADERS_BYTES_MAX > payload_max)
         return cannot_send(request, T3_KV_REFUSED, TEARS_OK);
     return true;
 }
@@ -208,22 +247,46 @@ static void set_failed(struct t3_kv_request *request, tears_status status)
     request->status = status;
 }
 
-/* What our headers say; NULL for those that are not there. */
-static void set_found(struct t3_kv *kv, struct t3_kv_request *request, const char *operation,
-                      const char *version, const char *writer)
+/* A reply's headers as they are found; `ptr` is NULL for those that are not there. */
+struct found_headers {
+    struct tears_str operation, version, writer, epoch, fill, lease;
+};
+
+static void set_found(struct t3_kv *kv, struct t3_kv_request *request,
+                      const struct found_headers *found)
 {
     const bool is_marker =
-        operation != NULL && (strcmp(operation, "DEL") == 0 || strcmp(operation, "PURGE") == 0);
+        t3_str_is(found->operation, "DEL") || t3_str_is(found->operation, "PURGE");
+    int64_t lease_ms = 0;
     request->outcome = is_marker ? T3_KV_MARKER : T3_KV_VALUE;
     request->found_has_version =
-        version != NULL && t3_int_parse(tears_str_c(version), &request->found_version) == TEARS_OK;
-    request->found_is_own = writer != NULL && strcmp(writer, kv->writer) == 0;
+        found->version.len > 0 && t3_int_parse(found->version, &request->found_version) == TEARS_OK;
+    request->found_is_own = found->writer.ptr != NULL && t3_str_is(found->writer, kv->writer);
+    request->found_is_fill = t3_str_is(found->fill, "1");
+    if (found->lease.len > 0 && t3_int_parse(found->lease, &lease_ms) == TEARS_OK && lease_ms > 0)
+        request->found_lease_ms = (uint64_t)lease_ms;
+    if (found->epoch.ptr != NULL)
+        request->found_epoch = found->epoch;
+    if (found->writer.ptr != NULL)
+        request->found_origin = found->writer;
 }
 
 static const char *header_of(natsMsg *reply, const char *name)
 {
     const char *value = NULL;
     return natsMsgHeader_Get(reply, name, &value) == NATS_OK ? value : NULL;
+}
+
+static struct tears_str header_text(natsMsg *reply, const char *name)
+{
+    const char *value = header_of(reply, name);
+    return tears_str_n(value, value != NULL ? strlen(value) : 0);
+}
+
+/* A marker the server put itself, when a limit or a time to live took the entry. */
+static struct tears_str operation_of_server(natsMsg *reply)
+{
+    return header_of(reply, HEADER_REASON) != NULL ? TEARS_STR("DEL") : tears_str_n(NULL, 0);
 }
 
 /* The answer to a direct get: the message itself, or a status. */
@@ -246,19 +309,41 @@ static void read_direct(struct t3_kv *kv, struct t3_kv_request *request, natsMsg
     }
     request->revision = (uint64_t)revision;
     request->found = data;
-    set_found(kv, request, header_of(reply, HEADER_OPERATION), header_of(reply, HEADER_VERSION),
-              header_of(reply, HEADER_WRITER));
+    struct found_headers found = {
+        .version = header_text(reply, HEADER_VERSION),
+        .writer = header_text(reply, HEADER_WRITER),
+        .epoch = header_text(reply, HEADER_EPOCH),
+        .fill = header_text(reply, HEADER_FILL),
+    };
+    if (data.len ==
+        0) { /* else it is no marker: a value costs no look-up for what it cannot have */
+        found.operation = header_text(reply, HEADER_OPERATION);
+        found.lease = header_text(reply, HEADER_LEASE);
+        if (found.operation.ptr == NULL)
+            found.operation = operation_of_server(reply);
+    }
+    set_found(kv, request, &found);
 }
 
-/* A header's value as a NUL-terminated text in `text`; NULL when it is absent or longer. */
-static const char *block_header(struct tears_str block, const char *name, char text[64])
+static struct tears_str block_header(struct tears_str block, const char *name)
 {
-    struct tears_str value;
-    if (!t3_kv_find_header(block, name, &value) || value.len >= 64)
-        return NULL;
-    memcpy(text, value.ptr, value.len);
-    text[value.len] = '\0';
-    return text;
+    struct tears_str value = {0};
+    return t3_kv_find_header(block, name, &value) ? value : tears_str_n(NULL, 0);
+}
+
+/* The value and, behind it, the headers, as one piece of memory: the request's texts point into it. */
+static tears_status join_stored(struct t3_kv_request *request, struct t3_kv_stored *stored,
+                                struct tears_str *block_out)
+{
+    const size_t value_len = stored->value.len;
+    T3_TRY(t3_buf_put(&stored->value, t3_buf_str(&stored->headers)));
+    const size_t all = stored->value.len;
+    request->decoded = t3_buf_take(&stored->value);
+    const struct tears_str text =
+        tears_str_n(request->decoded != NULL ? request->decoded : "", all);
+    request->found = tears_str_n(text.ptr, value_len);
+    *block_out = t3_str_from(text, value_len);
+    return TEARS_OK;
 }
 
 /* The answer to $JS.API.STREAM.MSG.GET: JSON around base64. */
@@ -279,17 +364,23 @@ static void read_stored(struct t3_kv *kv, struct t3_kv_request *request, natsMsg
         set_failed(request, TEARS_UNAVAILABLE);
         return;
     }
-    const struct tears_str block = t3_buf_str(&stored.headers);
-    char operation[64];
-    char version[64];
-    char writer[64];
+    struct tears_str block;
+    if (join_stored(request, &stored, &block) != TEARS_OK) {
+        set_failed(request, TEARS_NO_MEMORY);
+        return;
+    }
+    struct found_headers found = {
+        .operation = block_header(block, HEADER_OPERATION),
+        .version = block_header(block, HEADER_VERSION),
+        .writer = block_header(block, HEADER_WRITER),
+        .epoch = block_header(block, HEADER_EPOCH),
+        .fill = block_header(block, HEADER_FILL),
+        .lease = block_header(block, HEADER_LEASE),
+    };
+    if (found.operation.ptr == NULL && block_header(block, HEADER_REASON).ptr != NULL)
+        found.operation = TEARS_STR("DEL");
     request->revision = stored.revision;
-    set_found(kv, request, block_header(block, HEADER_OPERATION, operation),
-              block_header(block, HEADER_VERSION, version),
-              block_header(block, HEADER_WRITER, writer));
-    const size_t len = stored.value.len;
-    request->decoded = t3_buf_take(&stored.value);
-    request->found = tears_str_n(request->decoded != NULL ? request->decoded : "", len);
+    set_found(kv, request, &found);
 }
 
 static void read_ack(struct t3_kv_request *request, natsMsg *reply)

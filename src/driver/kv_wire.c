@@ -140,6 +140,24 @@ bool t3_kv_find_header(struct tears_str block, const char *name, struct tears_st
     return false;
 }
 
+bool t3_kv_parse_epoch(struct tears_str text, uint64_t *epoch_out)
+{
+    uint64_t epoch = 0;
+    if (text.len != 16)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        const char c = text.ptr[i];
+        if (c >= '0' && c <= '9')
+            epoch = epoch * 16 + (uint64_t)(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            epoch = epoch * 16 + (uint64_t)(c - 'a') + 10;
+        else
+            return false;
+    }
+    *epoch_out = epoch;
+    return epoch != 0;
+}
+
 bool t3_kv_key_is_good(struct tears_str key)
 {
     bool token_is_empty = true;

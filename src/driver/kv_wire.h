@@ -40,6 +40,9 @@ void t3_kv_stored_done(struct t3_kv_stored *stored);
 /* The value of a header in a block; false when it is not there. */
 bool t3_kv_find_header(struct tears_str block, const char *name, struct tears_str *value_out);
 
+/* The 16 lower-case hexadecimal digits of an epoch, not all of them zero.  False: it is none. */
+bool t3_kv_parse_epoch(struct tears_str text, uint64_t *epoch_out);
+
 /* Whether the text can be a KV key inside a subject and a JSON string as it is: no blanks,
  * wildcards, quotes, empty tokens. */
 bool t3_kv_key_is_good(struct tears_str key);
