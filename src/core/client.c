@@ -35,6 +35,8 @@ enum {
     CONNECT_MS = 30000,
     STALENESS_MS = 3000,
     STALENESS_MS_MIN = 100,
+    PROBE_MS = 1000,
+    PROBES_IN_BOUND = 3, /* one may be lost, and one be under way */
     TICKET_BITS_WITHOUT_L1 = 12
 };
 #define L1_BYTES_DEFAULT ((uint64_t)64 * 1024 * 1024)
@@ -197,6 +199,13 @@ static tears_status open_l3(struct tears_client *client, struct tears_error *err
     return t3_l3_pg_open(&l3, &client->l3, error_out);
 }
 
+/* A bound that is shorter than usual has to be proven more often. */
+static uint64_t probe_ms_for(uint64_t staleness_ms_max)
+{
+    const uint64_t ms = staleness_ms_max / PROBES_IN_BOUND;
+    return ms < PROBE_MS ? ms : PROBE_MS;
+}
+
 static tears_status open_l2(struct tears_client *client, struct tears_error *error_out)
 {
     const struct tears_client_options *options = &client->options;
@@ -206,6 +215,7 @@ static tears_status open_l2(struct tears_client *client, struct tears_error *err
                                      .namespace_name = options->namespace_name,
                                      .origin = tears_str_c(client->origin),
                                      .wait_ms = options->l2_wait_ms,
+                                     .probe_ms = probe_ms_for(options->staleness_ms_max),
                                      .creds_file = options->l2_creds_file,
                                      .tls_ca_file = options->l2_tls_ca_file,
                                      .tls_cert_file = options->l2_tls_cert_file,
@@ -223,8 +233,7 @@ static tears_status open_l2(struct tears_client *client, struct tears_error *err
 static tears_status open_tiers(struct tears_client *client, struct tears_error *error_out)
 {
     if (t3_tickets_init(&client->tickets, TICKET_BITS_WITHOUT_L1) != TEARS_OK ||
-        t3_flights_new(&client->flights) != TEARS_OK ||
-        t3_turns_new(&client->turns) != TEARS_OK ||
+        t3_flights_new(&client->flights) != TEARS_OK || t3_turns_new(&client->turns) != TEARS_OK ||
         t3_repair_new(client, &client->repair) != TEARS_OK)
         return t3_fail_memory(error_out, "core");
     T3_TRY(open_l1(client, error_out));

@@ -14,8 +14,11 @@
 #include "base/limits.h"
 #include "base/sized.h"
 #include "base/str.h"
+#include "core/l2_truth.h"
 #include "core/read.h"
 #include "schema/names.h"
+
+enum { STRICT_LEASE_MS = 10000, STRICT_LEASE_MS_MIN = 200, BOUND_MS_MIN = 100 };
 
 struct tears_collection *t3_collection_lookup(struct tears_client *client, struct tears_str table)
 {
@@ -89,25 +92,99 @@ static tears_status find_schema(struct tears_collection *collection, struct tear
                                          (uint8_t)options->byte_codec, &collection->schema);
 }
 
+/* ---- options ------------------------------------------------------------------------------ */
+
+static tears_status refuse(struct tears_str table, const char *option, const char *reason,
+                           struct tears_error *error_out)
+{
+    return t3_fail(error_out, TEARS_INVALID, "core", "table '" T3_STR_FMT "', option %s: %s",
+                   T3_STR_ARG(table), option, reason);
+}
+
+static tears_status check_strict(const struct tears_collection *collection, struct tears_str table,
+                                 struct tears_error *error_out)
+{
+    const struct tears_collection_options *options = &collection->options;
+    if (options->strict == 0)
+        return options->strict_lease_ms == 0
+                   ? TEARS_OK
+                   : refuse(table, "strict_lease_ms", "it needs strict as well", error_out);
+    if (options->no_l2 || collection->client->l2 == NULL)
+        return refuse(table, "strict",
+                      "writes are announced in L2, and the table is not kept there", error_out);
+    if (options->strict_lease_ms != 0 && options->strict_lease_ms < STRICT_LEASE_MS_MIN)
+        return refuse(table, "strict_lease_ms", "no write is sure to end within less than 200 ms",
+                      error_out);
+    return TEARS_OK;
+}
+
+static tears_status check_no_l3(const struct tears_collection *collection, struct tears_str table,
+                                struct tears_error *error_out)
+{
+    const struct tears_collection_options *options = &collection->options;
+    if (options->no_l3 == 0)
+        return TEARS_OK;
+    if (options->schema == NULL)
+        return refuse(table, "no_l3", "it needs a schema: no database knows the table", error_out);
+    if (options->no_l2 || collection->client->l2 == NULL)
+        return refuse(table, "no_l3", "the rows would be nowhere: it needs L2", error_out);
+    if (options->store != NULL)
+        return refuse(table, "no_l3", "a store is given as well", error_out);
+    if (options->strict != 0)
+        return refuse(table, "strict", "a table without L3 has nothing to announce", error_out);
+    if (options->fill_lease_ms != 0)
+        return refuse(table, "fill_lease_ms", "a table without L3 is not filled", error_out);
+    return TEARS_OK;
+}
+
+static tears_status check_options(const struct tears_collection *collection, struct tears_str table,
+                                  struct tears_error *error_out)
+{
+    const uint64_t staleness = collection->options.staleness_ms_max;
+    if (staleness != 0 && staleness < BOUND_MS_MIN)
+        return refuse(table, "staleness_ms_max", "it must be at least 100", error_out);
+    T3_TRY(check_strict(collection, table, error_out));
+    return check_no_l3(collection, table, error_out);
+}
+
+static uint64_t given_or(uint64_t given, uint64_t otherwise)
+{
+    return given != 0 ? given : otherwise;
+}
+
+/* Without L2 nothing proves that a row is still right, and nothing but its age is asked. */
+static uint64_t bound_of(const struct tears_collection *collection)
+{
+    const uint64_t otherwise =
+        collection->l2 != NULL ? collection->client->options.staleness_ms_max : UINT64_MAX;
+    return given_or(collection->options.staleness_ms_max, otherwise);
+}
+
+static void set_times(struct tears_collection *collection)
+{
+    const struct tears_collection_options *options = &collection->options;
+    const struct tears_client_options *defaults = &collection->client->options;
+    collection->l1_age_ms = given_or(options->l1_age_ms_max, defaults->l1_age_ms_max);
+    collection->negative_ms = given_or(options->l1_negative_ms, defaults->l1_negative_ms);
+    collection->bound_ms = bound_of(collection);
+    t3_gate_init(&collection->gate, options->l3_loads_max);
+    if (options->strict != 0)
+        collection->strict_lease_ms = given_or(options->strict_lease_ms, STRICT_LEASE_MS);
+}
+
 static tears_status choose_tiers(struct tears_collection *collection, struct tears_error *error_out)
 {
     struct tears_client *client = collection->client;
     const struct tears_collection_options *options = &collection->options;
-    collection->l3 = client->l3;
-    if (options->store != NULL) {
-        T3_TRY(t3_l3_store_open(options->store, &collection->l3, error_out));
-        collection->own_l3 = true;
-    }
     collection->l2 = options->no_l2 ? NULL : client->l2;
     collection->l1 = options->no_l1 ? NULL : client->l1;
-    collection->l1_age_ms =
-        options->l1_age_ms_max != 0 ? options->l1_age_ms_max : client->options.l1_age_ms_max;
-    collection->negative_ms =
-        options->l1_negative_ms != 0 ? options->l1_negative_ms : client->options.l1_negative_ms;
-    const uint64_t staleness_ms =
-        options->staleness_ms_max != 0 ? options->staleness_ms_max : client->options.staleness_ms_max;
-    collection->bound_ms = collection->l2 != NULL ? staleness_ms : UINT64_MAX;
-    t3_gate_init(&collection->gate, options->l3_loads_max);
+    collection->lives_in_l2 = options->no_l3 != 0;
+    collection->own_l3 = options->store != NULL || collection->lives_in_l2;
+    if (collection->lives_in_l2)
+        return t3_l2_truth_open(collection->l2, &collection->l3, error_out);
+    if (options->store != NULL)
+        return t3_l3_store_open(options->store, &collection->l3, error_out);
+    collection->l3 = client->l3;
     return TEARS_OK;
 }
 
@@ -127,7 +204,9 @@ static tears_status build(struct tears_collection *collection, struct tears_str 
     struct tears_str *version = &collection->options.version_column;
     if (t3_arena_str(&collection->arena, *version, version) != TEARS_OK)
         return t3_fail_memory(error_out, "core");
+    T3_TRY(check_options(collection, table, error_out));
     T3_TRY(choose_tiers(collection, error_out));
+    set_times(collection);
     T3_TRY(find_schema(collection, table, error_out));
     if (collection->l2 != NULL && !t3_kv_key_is_valid(table))
         return t3_fail(error_out, TEARS_INVALID, "core",
@@ -188,11 +267,20 @@ static tears_status add(struct tears_client *client, struct tears_str table,
     return status;
 }
 
+static bool same_times(const struct tears_collection_options *a,
+                       const struct tears_collection_options *b)
+{
+    return a->l1_age_ms_max == b->l1_age_ms_max && a->l1_negative_ms == b->l1_negative_ms &&
+           a->staleness_ms_max == b->staleness_ms_max && a->strict == b->strict &&
+           a->strict_lease_ms == b->strict_lease_ms && a->fill_lease_ms == b->fill_lease_ms &&
+           a->stale_ms_max == b->stale_ms_max && a->early_refresh == b->early_refresh;
+}
+
 static bool same_options(const struct tears_collection_options *a,
                          const struct tears_collection_options *b)
 {
     return a->store == b->store && a->no_l1 == b->no_l1 && a->no_l2 == b->no_l2 &&
-           a->l1_age_ms_max == b->l1_age_ms_max && a->l1_negative_ms == b->l1_negative_ms &&
+           a->no_l3 == b->no_l3 && a->l3_loads_max == b->l3_loads_max && same_times(a, b) &&
            a->byte_codec == b->byte_codec && (b->schema == NULL || a->schema == b->schema) &&
            t3_str_equal(a->version_column, b->version_column);
 }
