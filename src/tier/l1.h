@@ -65,7 +65,7 @@ struct t3_l1_ops {
                              uint32_t column, struct t3_arena *arena, enum t3_l1_answer *answer_out,
                              struct tears_value *value_out, struct t3_l1_hit *hit_out);
 
-    /* As get, for people: also what is expired, and without counting as a use. */
+    /* As get, for people: also a negative entry that is expired, and without counting as a use. */
     tears_status (*peek)(struct t3_l1 *l1, uint32_t space, const struct t3_key *key,
                          struct t3_arena *arena, enum t3_l1_answer *answer_out,
                          struct t3_l1_hit *hit_out);
@@ -81,6 +81,8 @@ struct t3_l1_ops {
      * when a row of a higher version is there.  An own write first moves the stripe (so that fills
      * under way die), then replaces what is there unless that has a higher version; in a table without
      * a version column it is kept only if its ticket was current before the move, else the key is dropped.
+     * A row whose age is over outranks nothing.  What is kept and is of the version that is there was right whenever
+     * either was: the later confirmed_ms stays, with its revision, unless the ticket died.
      * The check and the store are one step under the lock that drop takes.
      * TEARS_OK (also when discarded), TEARS_LIMIT (larger than the tier): the key is then dropped; TEARS_NO_MEMORY:
      * a fill leaves what is there, an own write drops it, for it is history.
@@ -93,7 +95,8 @@ struct t3_l1_ops {
 
     /*
      * A row that is cached at this version (in a table without versions: at this revision) was asked about at
-     * `confirmed_ms`, and is still right; only if the ticket, taken before, is still current.  Its age starts anew.
+     * `confirmed_ms`, and is still right; only if the ticket, taken before, is still current.  Its age starts anew, also when
+     * it was over.  The revision is recorded with the moment (0: not known), and a reader never sees the one without the other.
      */
     void (*confirm)(struct t3_l1 *l1, uint32_t space, const struct t3_key *key, int64_t version,
                     uint64_t revision, uint64_t ticket, uint64_t confirmed_ms, uint64_t age_ms_max);
@@ -111,8 +114,9 @@ struct t3_l1_ops {
     bool (*drop_older)(struct t3_l1 *l1, uint32_t space, const struct t3_key *key, int64_t version);
 
     /*
-     * Gives keys of rows that were confirmed before `before_ms` (negative entries too), at most `max`, in the arena.  *cursor
-     * starts at 0; it is 0 again when the whole space has been seen.  Rows that move meanwhile may be missed or given twice.
+     * Gives keys of rows that were confirmed before `before_ms` (negative entries too; not what is expired, for that is
+     * read anew anyway), at most `max`, in the arena.  *cursor starts at 0; it is 0 again when the whole space has been seen.
+     * Rows that move meanwhile may be missed or given twice.
      * TEARS_OK, TEARS_NO_MEMORY.
      */
     tears_status (*collect)(struct t3_l1 *l1, uint32_t space, uint64_t before_ms, uint64_t *cursor,

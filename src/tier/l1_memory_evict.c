@@ -19,6 +19,9 @@
  * evicted on probation is left in an array by its hash, and a key that comes back while its tag is
  * still there was evicted too soon and is protected at once.
  *
+ * An entry whose age is over is a victim wherever a hand meets it.  That costs a look at the entries
+ * the hand would spare, and at these only.
+ *
  * LIMITATIONS: all entries count alike, large or small; a ghost may be another key's (1 in 32,768).
  */
 #include "tier/l1_memory_impl.h"
@@ -63,10 +66,12 @@ static int weighed(uint64_t word)
  * Moves the hand of one class on until it finds a victim.  `steps` bounds it, since readers may set
  * "visited" as fast as the hand clears it; NULL then.
  */
-static _Atomic uint64_t *sweep(struct t3_l1_shard *shard, struct t3_l1_table *table,
+static _Atomic uint64_t *sweep(struct t3_l1_memory *memory, struct t3_l1_shard *shard,
                                bool is_protected, uint64_t *steps)
 {
+    struct t3_l1_table *table = atomic_load_explicit(shard->table, memory_order_relaxed);
     uint32_t *hand = &shard->hands[is_protected];
+    const uint64_t now_ms = t3_now_coarse_ms();
     while (*steps > 0) {
         --*steps;
         *hand = *hand + 1 < table->capacity ? *hand + 1 : 0;
@@ -75,7 +80,7 @@ static _Atomic uint64_t *sweep(struct t3_l1_shard *shard, struct t3_l1_table *ta
         if (word >> 48 == 0 || (t3_l1_slot_weight(word) != 0) != is_protected)
             continue;
         const int weight = weighed(word);
-        if (weight < 0)
+        if (weight < 0 || t3_l1_is_expired(memory, t3_l1_slot_entry(word), now_ms))
             return slot;
         /* A reader that visits just now wins: its bit stays, and the entry is looked at again next
          * time. */
@@ -101,7 +106,7 @@ static _Atomic uint64_t *any(struct t3_l1_shard *shard, struct t3_l1_table *tabl
     }
 }
 
-_Atomic uint64_t *t3_l1_shard_victim_locked(struct t3_l1_shard *shard)
+_Atomic uint64_t *t3_l1_shard_victim_locked(struct t3_l1_memory *memory, struct t3_l1_shard *shard)
 {
     T3_ASSERT(shard->live > 0);
     struct t3_l1_table *table = atomic_load_explicit(shard->table, memory_order_relaxed);
@@ -110,12 +115,12 @@ _Atomic uint64_t *t3_l1_shard_victim_locked(struct t3_l1_shard *shard)
     while (victim == NULL && steps > 0) {
         const bool sweep_probation =
             shard->probation == shard->live || shard->probation > shard->live / PROBATION_SHARE;
-        victim = sweep(shard, table, !sweep_probation, &steps);
+        victim = sweep(memory, shard, !sweep_probation, &steps);
     }
     if (victim == NULL)
         victim = any(shard, table);
     const uint64_t word = atomic_load_explicit(victim, memory_order_relaxed);
     if (t3_l1_slot_weight(word) == 0)
-        t3_l1_ghost_put_locked(table, t3_l1_slot_entry(word)->hash, word >> 48);
+        t3_l1_ghost_put_locked(table, t3_l1_entry_hash(memory, t3_l1_slot_entry(word)), word >> 48);
     return victim;
 }

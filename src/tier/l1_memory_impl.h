@@ -6,16 +6,17 @@
  *                 | tag 16 | address of the entry 44 | 0 | weight 2 | visited 1 |
  *                               |
  *                               v
- *               entry: | label 8: revision 48, space 16 | hash 4 | expiry 4 | row ... |
+ *               entry: | label 8: revision 48, space 16 | times 8 | row ... |
  *               ghosts[capacity]: tags of rows evicted lately
  *
  * Open addressing with linear probing: a lookup reads a run of words, and touches an entry only
- * when its tag, the top of its hash, agrees.  Entries never change but for their label; a new
- * version of a row is a new entry in the same slot.
+ * when its tag, the top of its hash, agrees.  Entries never change but for their label and times; a
+ * new version of a row is a new entry in the same slot.
  */
 #ifndef T3_TIER_L1_MEMORY_IMPL_H
 #define T3_TIER_L1_MEMORY_IMPL_H
 
+#include "base/limits.h"
 #include "base/lock.h"
 #include "tier/l1.h"
 #include "tier/ticket.h"
@@ -27,7 +28,7 @@ enum {
     T3_L1_CAPACITY_MIN = 16,
     T3_L1_WEIGHT_MAX = 3,
     T3_L1_TICK_SHIFT =
-        5 /* ages count in 32 ms: 32 bits of them last four years, then nothing is cached */
+        5 /* times count in 32 ms: 32 bits of them last four years, then nothing is cached */
 };
 
 #define T3_SLOT_EMPTY   UINT64_C(0)
@@ -42,8 +43,7 @@ enum {
 
 struct t3_l1_entry {
     _Atomic uint64_t label;
-    uint32_t hash;   /* low half of the key's hash: where a rebuilt table puts the entry */
-    uint32_t expiry; /* in ticks of 32 ms since the tier began */
+    _Atomic uint64_t times; /* ticks: when it expires 32, when it was confirmed 32 */
 };
 
 struct t3_l1_table {
@@ -183,23 +183,74 @@ static inline bool t3_l1_key_is(const struct tears_schema *schema, const struct 
     return true;
 }
 
-/* ---- ages */
+/* ---- hashes */
 
-static inline uint32_t t3_l1_tick_at(uint64_t ms)
+/* The hash of a row's key, as a probe for it has it. */
+static inline uint64_t t3_l1_row_hash(const struct tears_schema *schema, uint32_t space,
+                                      const struct t3_row *row)
 {
-    const uint64_t tick = ms >> T3_L1_TICK_SHIFT;
-    return tick < UINT32_MAX ? (uint32_t)tick : UINT32_MAX;
+    struct tears_value values[T3_KEY_COLUMNS_MAX];
+    struct t3_key key;
+    t3_key_of_row(schema, row, values, &key);
+    return t3_ticket_hash(space, &key);
 }
 
-static inline uint64_t t3_l1_age(const struct t3_l1_memory *memory)
+/*
+ * Where a table puts the entry.  Not kept, for it is asked for only when a table is rebuilt or an entry evicted, and four
+ * bytes in each entry would be eight.
+ */
+static inline uint32_t t3_l1_entry_hash(struct t3_l1_memory *memory,
+                                        const struct t3_l1_entry *entry)
 {
-    return t3_now_coarse_ms() - memory->began_ms;
+    const uint32_t space = (uint32_t)(t3_l1_entry_label(entry) & 0xFFFF);
+    return (uint32_t)t3_l1_row_hash(t3_l1_schema(memory, space), space, t3_l1_entry_row(entry));
+}
+
+/* ---- times */
+
+/* A moment in ticks, rounded down.  The tick in which the tier began is 1; 0 is any time before. */
+static inline uint32_t t3_l1_tick(const struct t3_l1_memory *memory, uint64_t ms)
+{
+    if (ms < memory->began_ms)
+        return 0;
+    const uint64_t tick = (ms - memory->began_ms) >> T3_L1_TICK_SHIFT;
+    return tick < UINT32_MAX - 1 ? (uint32_t)tick + 1 : UINT32_MAX;
+}
+
+/* When a tick begins; 0 for the time before the tier. */
+static inline uint64_t t3_l1_tick_ms(const struct t3_l1_memory *memory, uint32_t tick)
+{
+    return tick == 0 ? 0 : memory->began_ms + ((uint64_t)(tick - 1) << T3_L1_TICK_SHIFT);
+}
+
+static inline uint64_t t3_l1_times(uint32_t expires, uint32_t confirmed)
+{
+    return (uint64_t)expires << 32 | confirmed;
+}
+
+/*
+ * Acquire: pairs with the release in t3_l1_memory_confirm.  Who sees that an entry was confirmed sees the revision it was
+ * confirmed at, if it loads the label afterwards.
+ */
+static inline uint64_t t3_l1_entry_times(const struct t3_l1_entry *entry)
+{
+    return atomic_load_explicit(&entry->times, memory_order_acquire);
+}
+
+static inline uint64_t t3_l1_expires_ms(const struct t3_l1_memory *memory, uint64_t times)
+{
+    return t3_l1_tick_ms(memory, (uint32_t)(times >> 32));
+}
+
+static inline uint64_t t3_l1_confirmed_ms(const struct t3_l1_memory *memory, uint64_t times)
+{
+    return t3_l1_tick_ms(memory, (uint32_t)times);
 }
 
 static inline bool t3_l1_is_expired(const struct t3_l1_memory *memory,
-                                    const struct t3_l1_entry *entry)
+                                    const struct t3_l1_entry *entry, uint64_t now_ms)
 {
-    return entry->expiry <= t3_l1_tick_at(t3_l1_age(memory));
+    return now_ms >= t3_l1_expires_ms(memory, t3_l1_entry_times(entry));
 }
 
 /* ---- keys and shards */
@@ -291,16 +342,27 @@ tears_status t3_l1_memory_get_cell(struct t3_l1 *l1, uint32_t space, const struc
                                    uint32_t column, struct t3_arena *arena,
                                    enum t3_l1_answer *answer_out, struct tears_value *value_out,
                                    struct t3_l1_hit *hit_out);
+tears_status t3_l1_memory_peek(struct t3_l1 *l1, uint32_t space, const struct t3_key *key,
+                               struct t3_arena *arena, enum t3_l1_answer *answer_out,
+                               struct t3_l1_hit *hit_out);
 bool t3_l1_memory_contains(struct t3_l1 *l1, uint32_t space, const struct t3_key *key);
 uint64_t t3_l1_memory_ticket(struct t3_l1 *l1, uint32_t space, const struct t3_key *key);
+tears_status t3_l1_memory_collect(struct t3_l1 *l1, uint32_t space, uint64_t before_ms,
+                                  uint64_t *cursor, size_t max, struct t3_arena *arena,
+                                  struct t3_key *keys_out, size_t *count_out);
 
 /* ---- l1_memory_write.c: see l1.h */
 
 tears_status t3_l1_memory_put(struct t3_l1 *l1, uint32_t space, const struct t3_l1_put *put);
 void t3_l1_memory_set_revision(struct t3_l1 *l1, uint32_t space, const struct t3_key *key,
                                int64_t version, uint64_t revision);
+void t3_l1_memory_confirm(struct t3_l1 *l1, uint32_t space, const struct t3_key *key,
+                          int64_t version, uint64_t revision, uint64_t ticket,
+                          uint64_t confirmed_ms, uint64_t age_ms_max);
 void t3_l1_memory_bump(struct t3_l1 *l1, uint32_t space, const struct t3_key *key);
 void t3_l1_memory_drop(struct t3_l1 *l1, uint32_t space, const struct t3_key *key);
+bool t3_l1_memory_drop_older(struct t3_l1 *l1, uint32_t space, const struct t3_key *key,
+                             int64_t version);
 void t3_l1_memory_clear(struct t3_l1 *l1, uint32_t space);
 
 /* ---- l1_memory_table.c: all of it under the shard's mutex */
@@ -313,8 +375,8 @@ uint32_t t3_l1_shard_wants_locked(const struct t3_l1_shard *shard) T3_REQUIRES(s
 
 /* Moves everything into the new table and publishes it; false when it is too small (then nothing
  * happened). */
-bool t3_l1_shard_fit_locked(struct t3_l1_shard *shard, struct t3_l1_table *table)
-    T3_REQUIRES(shard->mutex);
+bool t3_l1_shard_fit_locked(struct t3_l1_memory *memory, struct t3_l1_shard *shard,
+                            struct t3_l1_table *table) T3_REQUIRES(shard->mutex);
 
 /* Finds a key. */
 _Atomic uint64_t *t3_l1_shard_find_locked(struct t3_l1_shard *shard,
@@ -362,7 +424,8 @@ void t3_l1_batch_free(struct t3_l1_memory *memory, struct t3_l1_batch *batch);
 /* ---- l1_memory_evict.c */
 
 /* The slot whose entry can best be spared; there is one (live is not 0). */
-_Atomic uint64_t *t3_l1_shard_victim_locked(struct t3_l1_shard *shard) T3_REQUIRES(shard->mutex);
+_Atomic uint64_t *t3_l1_shard_victim_locked(struct t3_l1_memory *memory, struct t3_l1_shard *shard)
+    T3_REQUIRES(shard->mutex);
 
 /* Remembers that an entry was evicted on probation: should its key come back soon, it is protected
  * at once. */

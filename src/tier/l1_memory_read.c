@@ -11,41 +11,74 @@
  * copy.  It writes nothing that threads share, except the first time an entry is hit after the hand
  * of eviction went over it.
  */
+#include "base/limits.h"
 #include "tier/l1_memory_impl.h"
 #include "tier/l1_memory_rcu.h"
 
-/* The entry of a key, unless its time is over.  Inside a read section. */
-static const struct t3_l1_entry *find_fresh(struct t3_l1_memory *memory,
-                                            const struct t3_l1_probe *probe, bool visit)
+/* What a probe found, and what its times say. */
+struct sight {
+    const struct t3_l1_entry *entry; /* NULL: nothing */
+    _Atomic uint64_t *slot;
+    uint64_t word; /* that was read in the slot */
+    uint64_t times;
+    uint64_t now_ms;
+};
+
+/* Inside a read section, and so is all use of the entry.  Its clock is read after the entry: nothing there can be from later. */
+static inline void look(struct t3_l1_memory *memory, const struct t3_l1_probe *probe,
+                        struct sight *sight_out)
 {
     /* Acquire: pairs with the release in t3_l1_shard_fit_locked. */
     struct t3_l1_table *table = atomic_load_explicit(
         &memory->tables[t3_l1_home_shard(memory, probe->hash)], memory_order_acquire);
-    uint64_t word;
-    _Atomic uint64_t *slot = t3_l1_find(table, probe, &word);
-    if (slot == NULL)
-        return NULL;
-    const struct t3_l1_entry *entry = t3_l1_slot_entry(word);
-    if (T3_UNLIKELY(t3_l1_is_expired(memory, entry)))
-        return NULL;
-    if (visit && T3_UNLIKELY((word & T3_SLOT_VISITED) == 0))
-        atomic_compare_exchange_strong_explicit(slot, &word, word | T3_SLOT_VISITED,
+    sight_out->entry = NULL;
+    sight_out->slot = t3_l1_find(table, probe, &sight_out->word);
+    if (sight_out->slot == NULL)
+        return;
+    sight_out->entry = t3_l1_slot_entry(sight_out->word);
+    sight_out->times = t3_l1_entry_times(sight_out->entry);
+    sight_out->now_ms = t3_now_coarse_ms();
+}
+
+/* What get answers. */
+static inline enum t3_l1_answer judge(const struct t3_l1_memory *memory, const struct sight *sight)
+{
+    if (sight->entry == NULL)
+        return T3_L1_MISS;
+    const bool is_absent = t3_l1_entry_is_absent(sight->entry);
+    if (T3_UNLIKELY(sight->now_ms >= t3_l1_expires_ms(memory, sight->times)))
+        return is_absent ? T3_L1_MISS : T3_L1_EXPIRED;
+    return is_absent ? T3_L1_ABSENT : T3_L1_HIT;
+}
+
+static inline void visit(const struct sight *sight)
+{
+    uint64_t word = sight->word;
+    if (T3_UNLIKELY((word & T3_SLOT_VISITED) == 0))
+        atomic_compare_exchange_strong_explicit(sight->slot, &word, word | T3_SLOT_VISITED,
                                                 memory_order_relaxed, memory_order_relaxed);
-    return entry;
+}
+
+static inline void tell(const struct t3_l1_memory *memory, const struct sight *sight,
+                        struct t3_row *row, struct t3_l1_hit *hit_out)
+{
+    const uint64_t label = t3_l1_entry_label(sight->entry);
+    hit_out->row = row;
+    hit_out->revision = label >> 16 != T3_LABEL_ABSENT ? label >> 16 : 0;
+    hit_out->confirmed_ms = t3_l1_confirmed_ms(memory, sight->times);
+    hit_out->expires_ms = t3_l1_expires_ms(memory, sight->times);
+    hit_out->now_ms = sight->now_ms;
 }
 
 static tears_status copy_row(const struct t3_l1_entry *entry, struct t3_arena *arena,
-                             struct t3_l1_hit *hit_out)
+                             struct t3_row **row_out)
 {
     const struct t3_row *row = t3_l1_entry_row(entry);
     struct t3_row *copy = t3_arena_alloc(arena, row->size);
     if (copy == NULL)
         return TEARS_NO_MEMORY;
     memcpy(copy, row, row->size);
-    hit_out->row = copy;
-    hit_out->revision = t3_l1_entry_label(entry) >> 16;
-    hit_out->now_ms = t3_now_coarse_ms();
-    hit_out->confirmed_ms = hit_out->now_ms;
+    *row_out = copy;
     return TEARS_OK;
 }
 
@@ -56,13 +89,41 @@ tears_status t3_l1_memory_get(struct t3_l1 *l1, uint32_t space, const struct t3_
     struct t3_l1_memory *memory = t3_l1_memory_of(l1);
     const struct t3_l1_probe probe = t3_l1_probe_of(memory, space, key);
     tears_status status = TEARS_OK;
-    enum t3_l1_answer answer = T3_L1_MISS;
+    struct t3_row *row = NULL;
+    struct sight sight;
     t3_rcu_enter();
-    const struct t3_l1_entry *entry = find_fresh(memory, &probe, true);
-    if (entry != NULL) {
-        answer = t3_l1_entry_is_absent(entry) ? T3_L1_ABSENT : T3_L1_HIT;
-        if (answer == T3_L1_HIT)
-            status = copy_row(entry, arena, hit_out);
+    look(memory, &probe, &sight);
+    const enum t3_l1_answer answer = judge(memory, &sight);
+    if (answer == T3_L1_HIT || answer == T3_L1_EXPIRED)
+        status = copy_row(sight.entry, arena, &row);
+    if (answer == T3_L1_HIT || answer == T3_L1_ABSENT)
+        visit(&sight);
+    if (answer != T3_L1_MISS && status == TEARS_OK)
+        tell(memory, &sight, row, hit_out);
+    t3_rcu_leave(memory);
+    if (status == TEARS_OK)
+        *answer_out = answer;
+    return status;
+}
+
+tears_status t3_l1_memory_peek(struct t3_l1 *l1, uint32_t space, const struct t3_key *key,
+                               struct t3_arena *arena, enum t3_l1_answer *answer_out,
+                               struct t3_l1_hit *hit_out)
+{
+    struct t3_l1_memory *memory = t3_l1_memory_of(l1);
+    const struct t3_l1_probe probe = t3_l1_probe_of(memory, space, key);
+    tears_status status = TEARS_OK;
+    enum t3_l1_answer answer = T3_L1_MISS;
+    struct t3_row *row = NULL;
+    struct sight sight;
+    t3_rcu_enter();
+    look(memory, &probe, &sight);
+    if (sight.entry != NULL) {
+        answer = t3_l1_entry_is_absent(sight.entry) ? T3_L1_ABSENT : judge(memory, &sight);
+        if (answer != T3_L1_ABSENT)
+            status = copy_row(sight.entry, arena, &row);
+        if (status == TEARS_OK)
+            tell(memory, &sight, row, hit_out);
     }
     t3_rcu_leave(memory);
     if (status == TEARS_OK)
@@ -139,19 +200,22 @@ tears_status t3_l1_memory_get_cell(struct t3_l1 *l1, uint32_t space, const struc
                                    enum t3_l1_answer *answer_out, struct tears_value *value_out,
                                    struct t3_l1_hit *hit_out)
 {
-    *hit_out = (struct t3_l1_hit){.confirmed_ms = t3_now_coarse_ms(), .now_ms = t3_now_coarse_ms()};
     struct t3_l1_memory *memory = t3_l1_memory_of(l1);
     const struct t3_l1_probe probe = t3_l1_probe_of(memory, space, key);
     tears_status status = TEARS_OK;
-    enum t3_l1_answer answer = T3_L1_MISS;
+    struct sight sight;
     T3_ASSERT(column < probe.schema->layout.count);
     t3_rcu_enter();
-    const struct t3_l1_entry *entry = find_fresh(memory, &probe, true);
-    if (entry != NULL) {
-        answer = t3_l1_entry_is_absent(entry) ? T3_L1_ABSENT : T3_L1_HIT;
-        if (answer == T3_L1_HIT)
-            status =
-                copy_cell(t3_l1_entry_row(entry), &probe.schema->layout, column, arena, value_out);
+    look(memory, &probe, &sight);
+    enum t3_l1_answer answer = judge(memory, &sight);
+    if (T3_UNLIKELY(answer == T3_L1_EXPIRED))
+        answer = T3_L1_MISS;
+    if (answer == T3_L1_HIT)
+        status = copy_cell(t3_l1_entry_row(sight.entry), &probe.schema->layout, column, arena,
+                           value_out);
+    if (answer != T3_L1_MISS && status == TEARS_OK) {
+        tell(memory, &sight, NULL, hit_out);
+        visit(&sight);
     }
     t3_rcu_leave(memory);
     if (status == TEARS_OK)
@@ -163,9 +227,10 @@ bool t3_l1_memory_contains(struct t3_l1 *l1, uint32_t space, const struct t3_key
 {
     struct t3_l1_memory *memory = t3_l1_memory_of(l1);
     const struct t3_l1_probe probe = t3_l1_probe_of(memory, space, key);
+    struct sight sight;
     t3_rcu_enter();
-    const struct t3_l1_entry *entry = find_fresh(memory, &probe, false);
-    const bool contains = entry != NULL && !t3_l1_entry_is_absent(entry);
+    look(memory, &probe, &sight);
+    const bool contains = judge(memory, &sight) == T3_L1_HIT;
     t3_rcu_leave(memory);
     return contains;
 }
@@ -173,4 +238,89 @@ bool t3_l1_memory_contains(struct t3_l1 *l1, uint32_t space, const struct t3_key
 uint64_t t3_l1_memory_ticket(struct t3_l1 *l1, uint32_t space, const struct t3_key *key)
 {
     return t3_ticket_read(&t3_l1_memory_of(l1)->tickets, t3_ticket_hash(space, key));
+}
+
+/* ---- collecting ---- */
+
+enum { SLOTS_AT_ONCE = 1024 /* looked at in one read section: writers wait for its end */ };
+
+/* A call of collect under way. */
+struct harvest {
+    uint32_t space;
+    uint64_t before_ms;
+    uint64_t now_ms;
+    size_t max;
+    struct t3_arena *arena;
+    struct t3_key *keys;
+    size_t count;
+};
+
+static bool is_wanted(const struct t3_l1_memory *memory, const struct harvest *harvest,
+                      uint64_t word)
+{
+    if (word >> 48 == 0)
+        return false;
+    const struct t3_l1_entry *entry = t3_l1_slot_entry(word);
+    const uint64_t times = t3_l1_entry_times(entry);
+    return (t3_l1_entry_label(entry) & 0xFFFF) == harvest->space &&
+           t3_l1_confirmed_ms(memory, times) < harvest->before_ms &&
+           harvest->now_ms < t3_l1_expires_ms(memory, times);
+}
+
+static tears_status gather(struct t3_l1_memory *memory, struct harvest *harvest,
+                           const struct t3_l1_entry *entry)
+{
+    struct tears_value values[T3_KEY_COLUMNS_MAX];
+    struct t3_key key;
+    t3_key_of_row(t3_l1_schema(memory, harvest->space), t3_l1_entry_row(entry), values, &key);
+    T3_TRY(t3_key_copy(&key, harvest->arena, &harvest->keys[harvest->count]));
+    harvest->count++;
+    return TEARS_OK;
+}
+
+/* Goes over some slots of a shard from *slot_io on; UINT32_MAX: the shard has no more. */
+static tears_status gather_some(struct t3_l1_memory *memory, uint32_t home, struct harvest *harvest,
+                                uint32_t *slot_io)
+{
+    struct t3_l1_table *table = atomic_load_explicit(&memory->tables[home], memory_order_acquire);
+    for (int i = 0; i < SLOTS_AT_ONCE && harvest->count < harvest->max; i++) {
+        if (*slot_io >= table->capacity) {
+            *slot_io = UINT32_MAX;
+            return TEARS_OK;
+        }
+        const uint64_t word = atomic_load_explicit(&table->slots[*slot_io], memory_order_acquire);
+        if (is_wanted(memory, harvest, word))
+            T3_TRY(gather(memory, harvest, t3_l1_slot_entry(word)));
+        ++*slot_io;
+    }
+    return TEARS_OK;
+}
+
+/* The cursor is shard << 32 | slot.  Slots of an outgrown table mean others in the new one: then rows are missed or met again. */
+tears_status t3_l1_memory_collect(struct t3_l1 *l1, uint32_t space, uint64_t before_ms,
+                                  uint64_t *cursor, size_t max, struct t3_arena *arena,
+                                  struct t3_key *keys_out, size_t *count_out)
+{
+    struct t3_l1_memory *memory = t3_l1_memory_of(l1);
+    struct harvest harvest = {.space = space,
+                              .before_ms = before_ms,
+                              .now_ms = t3_now_coarse_ms(),
+                              .max = max,
+                              .arena = arena,
+                              .keys = keys_out};
+    uint64_t home = *cursor >> 32;
+    uint32_t slot = (uint32_t)*cursor;
+    while (home <= memory->shard_mask && harvest.count < max) {
+        t3_rcu_enter();
+        const tears_status status = gather_some(memory, (uint32_t)home, &harvest, &slot);
+        t3_rcu_leave(memory);
+        T3_TRY(status);
+        if (slot == UINT32_MAX) {
+            home++;
+            slot = 0;
+        }
+    }
+    *cursor = home <= memory->shard_mask ? home << 32 | slot : 0;
+    *count_out = harvest.count;
+    return TEARS_OK;
 }

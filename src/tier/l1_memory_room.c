@@ -100,7 +100,7 @@ static bool evict_locked(struct t3_l1_memory *memory, struct t3_l1_shard *shard,
     while (shard->live > 0 && is_over(memory, bytes, limit)) {
         if (t3_l1_is_littered_locked(shard))
             return true;
-        _Atomic uint64_t *victim = t3_l1_shard_victim_locked(shard);
+        _Atomic uint64_t *victim = t3_l1_shard_victim_locked(memory, shard);
         const uint64_t word = atomic_load_explicit(victim, memory_order_relaxed);
         const uint64_t label = t3_l1_entry_label(t3_l1_slot_entry(word));
         t3_l1_shard_remove_locked(shard, t3_l1_schema(memory, label & 0xFFFF), victim);

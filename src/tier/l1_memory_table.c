@@ -75,17 +75,19 @@ static _Atomic uint64_t *free_slot(struct t3_l1_table *table, uint32_t hash, uin
     }
 }
 
-bool t3_l1_shard_fit_locked(struct t3_l1_shard *shard, struct t3_l1_table *table)
+bool t3_l1_shard_fit_locked(struct t3_l1_memory *memory, struct t3_l1_shard *shard,
+                            struct t3_l1_table *table)
 {
     struct t3_l1_table *old = table_of(shard);
     if (shard->live >= used_max(table->capacity))
         return false;
     for (uint32_t i = 0; i < old->capacity; i++) {
         const uint64_t word = atomic_load_explicit(&old->slots[i], memory_order_relaxed);
+        if (word >> 48 == 0)
+            continue;
+        const uint32_t hash = t3_l1_entry_hash(memory, t3_l1_slot_entry(word));
         uint64_t free_word;
-        if (word >> 48 != 0)
-            atomic_store_explicit(free_slot(table, t3_l1_slot_entry(word)->hash, &free_word), word,
-                                  memory_order_relaxed);
+        atomic_store_explicit(free_slot(table, hash, &free_word), word, memory_order_relaxed);
     }
     if (table->capacity == old->capacity)
         memcpy(&table->slots[table->capacity], &old->slots[old->capacity],
@@ -137,8 +139,9 @@ void t3_l1_shard_add_locked(struct t3_l1_shard *shard, const struct t3_l1_probe 
     struct t3_l1_table *table = table_of(shard);
     T3_ASSERT(shard->live + shard->deleted < used_max(table->capacity));
     uint64_t free_word;
-    _Atomic uint64_t *slot = free_slot(table, entry->hash, &free_word);
-    const bool came_back = t3_l1_ghost_take_locked(table, entry->hash, t3_l1_tag(probe->hash));
+    const uint32_t hash = (uint32_t)probe->hash;
+    _Atomic uint64_t *slot = free_slot(table, hash, &free_word);
+    const bool came_back = t3_l1_ghost_take_locked(table, hash, t3_l1_tag(probe->hash));
     if (free_word == T3_SLOT_DELETED)
         shard->deleted--;
     shard->live++;

@@ -25,11 +25,11 @@ enum { REFITS_MAX = 8 /* tables fitted for one put, while other threads fill the
 /* Up to a tenth earlier than asked for, so that rows read together do not all expire together. */
 static uint32_t expiry_of(const struct t3_l1_memory *memory, uint64_t hash, uint64_t age_ms_max)
 {
-    const uint64_t now = t3_l1_age(memory);
+    const uint64_t now = t3_now_coarse_ms();
     const uint64_t dice = ((hash ^ now) * 0x9E3779B97F4A7C15u) >> 54; /* 0 to 1023 */
     const uint64_t jitter = age_ms_max / 10240 * dice + age_ms_max % 10240 * dice / 10240;
     const uint64_t age = age_ms_max - jitter;
-    return t3_l1_tick_at(age < UINT64_MAX - now ? now + age : UINT64_MAX);
+    return t3_l1_tick(memory, age < UINT64_MAX - now ? now + age : UINT64_MAX);
 }
 
 /* The row that stands for "no such row": its key, and NULL in all other cells. */
@@ -58,12 +58,14 @@ static tears_status entry_new(const struct t3_l1_memory *memory, const struct t3
         row = absent;
         revision = T3_LABEL_ABSENT;
     }
+    if (t3_l1_row_hash(probe->schema, probe->space, row) != probe->hash)
+        return TEARS_UNAVAILABLE; /* not the key's row: it could never be found */
     struct t3_l1_entry *entry = t3_alloc(sizeof *entry + row->size);
     if (entry == NULL)
         return TEARS_NO_MEMORY;
     atomic_init(&entry->label, t3_l1_label(probe->space, revision));
-    entry->hash = (uint32_t)probe->hash;
-    entry->expiry = expiry_of(memory, probe->hash, put->age_ms_max);
+    atomic_init(&entry->times, t3_l1_times(expiry_of(memory, probe->hash, put->age_ms_max),
+                                           t3_l1_tick(memory, put->confirmed_ms)));
     memcpy(entry + 1, row, row->size);
     *entry_out = entry;
     return TEARS_OK;
@@ -75,8 +77,34 @@ static bool is_newer(const struct t3_l1_memory *memory, const struct t3_l1_probe
 {
     const struct t3_l1_entry *entry = t3_l1_slot_entry(word);
     return probe->schema->version_column != T3_NO_COLUMN && !t3_l1_entry_is_absent(entry) &&
-           !t3_l1_is_expired(memory, entry) &&
+           !t3_l1_is_expired(memory, entry, t3_now_coarse_ms()) &&
            t3_schema_row_version(probe->schema, t3_l1_entry_row(entry)) > version;
+}
+
+/* Whether two entries of one key say the same: no row, or the row of one version. */
+static bool is_same(const struct tears_schema *schema, const struct t3_l1_entry *a,
+                    const struct t3_l1_entry *b)
+{
+    if (t3_l1_entry_is_absent(a) || t3_l1_entry_is_absent(b))
+        return t3_l1_entry_is_absent(a) && t3_l1_entry_is_absent(b);
+    return schema->version_column != T3_NO_COLUMN &&
+           t3_schema_row_version(schema, t3_l1_entry_row(a)) ==
+               t3_schema_row_version(schema, t3_l1_entry_row(b));
+}
+
+/*
+ * An entry that comes, of which nobody knows yet, was right when either was.  The revision goes with the moment: each is
+ * believed only because of the other.
+ */
+static void inherit_confirmed(struct t3_l1_entry *comes, const struct t3_l1_entry *goes)
+{
+    const uint64_t times = t3_l1_entry_times(comes);
+    const uint32_t before = (uint32_t)t3_l1_entry_times(goes);
+    if (before <= (uint32_t)times)
+        return;
+    atomic_store_explicit(&comes->times, t3_l1_times((uint32_t)(times >> 32), before),
+                          memory_order_relaxed);
+    atomic_store_explicit(&comes->label, t3_l1_entry_label(goes), memory_order_relaxed);
 }
 
 enum stored { STORED, DISCARDED, NO_SLOT };
@@ -106,6 +134,8 @@ static enum stored store_locked(struct t3_l1_memory *memory, const struct t3_l1_
         shard->stale_fills += !put->own_write;
         return DISCARDED;
     }
+    if (slot != NULL && is_current && is_same(probe->schema, entry, t3_l1_slot_entry(word)))
+        inherit_confirmed(entry, t3_l1_slot_entry(word));
     if (slot != NULL)
         t3_l1_shard_replace_locked(shard, probe, slot, entry);
     else
@@ -132,7 +162,7 @@ static tears_status refit(struct t3_l1_memory *memory, uint32_t home)
     struct t3_l1_batch batch;
     t3_lock(&shard->mutex);
     const uint64_t old_bytes = t3_alloc_bytes(atomic_load(shard->table));
-    const bool is_fitted = t3_l1_shard_fit_locked(shard, table);
+    const bool is_fitted = t3_l1_shard_fit_locked(memory, shard, table);
     t3_l1_settle_locked(memory, shard, true, &batch); /* the old table is too large to lie about */
     t3_unlock(&shard->mutex);
     t3_l1_batch_free(memory, &batch);
@@ -238,6 +268,41 @@ void t3_l1_memory_drop(struct t3_l1 *l1, uint32_t space, const struct t3_key *ke
     forget(t3_l1_memory_of(l1), &probe, false, FORGET_ALL);
 }
 
+/* Takes the entry out unless it is a row of `version` or later; true: it is of exactly this
+ * version, and stays. */
+static bool spare_locked(struct t3_l1_shard *shard, const struct t3_l1_probe *probe,
+                         _Atomic uint64_t *slot, int64_t version) T3_REQUIRES(shard->mutex)
+{
+    const struct t3_l1_entry *entry =
+        t3_l1_slot_entry(atomic_load_explicit(slot, memory_order_relaxed));
+    const bool is_ordered =
+        probe->schema->version_column != T3_NO_COLUMN && !t3_l1_entry_is_absent(entry);
+    const int64_t there =
+        is_ordered ? t3_schema_row_version(probe->schema, t3_l1_entry_row(entry)) : 0;
+    if (is_ordered && there >= version)
+        return there == version;
+    t3_l1_shard_remove_locked(shard, probe->schema, slot);
+    return false;
+}
+
+bool t3_l1_memory_drop_older(struct t3_l1 *l1, uint32_t space, const struct t3_key *key,
+                             int64_t version)
+{
+    struct t3_l1_memory *memory = t3_l1_memory_of(l1);
+    const struct t3_l1_probe probe = t3_l1_probe_of(memory, space, key);
+    struct t3_l1_shard *shard = t3_l1_shard_of(memory, probe.hash);
+    struct t3_l1_batch batch;
+    uint64_t word;
+    t3_lock(&shard->mutex);
+    t3_ticket_move(&memory->tickets, probe.hash);
+    _Atomic uint64_t *slot = t3_l1_shard_find_locked(shard, &probe, &word);
+    const bool is_there = slot != NULL && spare_locked(shard, &probe, slot, version);
+    t3_l1_settle_locked(memory, shard, false, &batch);
+    t3_unlock(&shard->mutex);
+    t3_l1_batch_free(memory, &batch);
+    return is_there;
+}
+
 void t3_l1_memory_set_revision(struct t3_l1 *l1, uint32_t space, const struct t3_key *key,
                                int64_t version, uint64_t revision)
 {
@@ -252,6 +317,66 @@ void t3_l1_memory_set_revision(struct t3_l1 *l1, uint32_t space, const struct t3
     if (entry != NULL && !t3_l1_entry_is_absent(entry) &&
         t3_schema_row_version(probe.schema, t3_l1_entry_row(entry)) == version)
         atomic_store_explicit(&entry->label, t3_l1_label(space, kept), memory_order_relaxed);
+    t3_unlock(&shard->mutex);
+}
+
+/* What a question to L2 or L3 found out about a row that is cached. */
+struct confirmation {
+    int64_t version;
+    uint64_t revision;
+    uint64_t ticket;
+    uint64_t confirmed_ms;
+    uint64_t age_ms_max;
+};
+
+/* Whether the entry is the row that was asked about. */
+static bool is_confirmed(const struct t3_l1_probe *probe, const struct t3_l1_entry *entry,
+                         const struct confirmation *confirmation)
+{
+    if (t3_l1_entry_is_absent(entry))
+        return false;
+    if (probe->schema->version_column == T3_NO_COLUMN)
+        return confirmation->revision != 0 &&
+               t3_l1_entry_label(entry) >> 16 == confirmation->revision;
+    return t3_schema_row_version(probe->schema, t3_l1_entry_row(entry)) == confirmation->version;
+}
+
+static void confirm_locked(struct t3_l1_memory *memory, const struct t3_l1_probe *probe,
+                           const struct confirmation *confirmation)
+{
+    struct t3_l1_shard *shard = t3_l1_shard_of(memory, probe->hash);
+    uint64_t word;
+    if (t3_l1_shard_find_locked(shard, probe, &word) == NULL ||
+        confirmation->ticket != t3_ticket_read(&memory->tickets, probe->hash))
+        return;
+    struct t3_l1_entry *entry = t3_l1_slot_entry(word);
+    if (!is_confirmed(probe, entry, confirmation))
+        return;
+    const uint64_t kept = confirmation->revision <= REVISION_MAX ? confirmation->revision : 0;
+    const uint32_t before = (uint32_t)t3_l1_entry_times(entry);
+    const uint32_t asked = t3_l1_tick(memory, confirmation->confirmed_ms);
+    const uint32_t expires = expiry_of(memory, probe->hash, confirmation->age_ms_max);
+    if (asked >= before)
+        atomic_store_explicit(&entry->label, t3_l1_label(probe->space, kept), memory_order_relaxed);
+    /* Release: whoever sees these times sees that label. */
+    atomic_store_explicit(&entry->times, t3_l1_times(expires, asked > before ? asked : before),
+                          memory_order_release);
+}
+
+void t3_l1_memory_confirm(struct t3_l1 *l1, uint32_t space, const struct t3_key *key,
+                          int64_t version, uint64_t revision, uint64_t ticket,
+                          uint64_t confirmed_ms, uint64_t age_ms_max)
+{
+    struct t3_l1_memory *memory = t3_l1_memory_of(l1);
+    const struct t3_l1_probe probe = t3_l1_probe_of(memory, space, key);
+    const struct confirmation confirmation = {.version = version,
+                                              .revision = revision,
+                                              .ticket = ticket,
+                                              .confirmed_ms = confirmed_ms,
+                                              .age_ms_max = age_ms_max};
+    struct t3_l1_shard *shard = t3_l1_shard_of(memory, probe.hash);
+    t3_lock(&shard->mutex);
+    confirm_locked(memory, &probe, &confirmation);
     t3_unlock(&shard->mutex);
 }
 

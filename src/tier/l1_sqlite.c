@@ -23,6 +23,7 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "base/limits.h"
 #include "tier/result_lite.h"
 
 enum {
@@ -101,12 +102,14 @@ static void drop_slot(struct l1_sqlite *l1, uint32_t number)
         (void)t3_lite_step(stmt, &row, NULL);
 }
 
-static bool slot_is_live(const struct l1_sqlite *l1, uint32_t number, uint32_t space)
+static bool slot_is_used(const struct l1_sqlite *l1, uint32_t number, uint32_t space)
 {
-    if (number >= l1->slot_count)
-        return false;
-    const struct l1_slot *slot = &l1->slots[number];
-    return slot->in_use && slot->space == space && t3_now_coarse_ms() < slot->expires_ms;
+    return number < l1->slot_count && l1->slots[number].in_use && l1->slots[number].space == space;
+}
+
+static bool is_expired(const struct l1_slot *slot)
+{
+    return t3_now_coarse_ms() >= slot->expires_ms;
 }
 
 /* Evicts until `bytes` more fit, and at least so many entries; an empty tier ends it. */
@@ -118,7 +121,7 @@ static void make_room(struct l1_sqlite *l1, uint64_t bytes, uint32_t at_least)
         struct l1_slot *slot = &l1->slots[l1->hand];
         if (!slot->in_use)
             continue;
-        if (slot->visited) {
+        if (slot->visited && !is_expired(slot)) {
             slot->visited = false;
             continue;
         }
@@ -136,12 +139,12 @@ static int64_t live_in_view(void *owner, int64_t number)
     if (number < 0 || number >= l1->slot_count)
         return 0;
     const struct l1_slot *slot = &l1->slots[number];
-    return slot->in_use && !slot->absent && t3_now_coarse_ms() < slot->expires_ms ? 1 : 0;
+    return slot->in_use && !slot->absent && !is_expired(slot) ? 1 : 0;
 }
 
 /* ---- finding ---- */
 
-/* Runs a statement by key.  *slot_out L1_NO_SLOT: no live entry, and the statement is at no row. */
+/* Runs a statement by key.  *slot_out L1_NO_SLOT: no entry, and the statement is at no row. */
 static tears_status look_up(struct l1_sqlite *l1, struct t3_lite_stmt *stmt, uint32_t space,
                             const struct t3_key *key, uint32_t *slot_out)
 {
@@ -152,12 +155,12 @@ static tears_status look_up(struct l1_sqlite *l1, struct t3_lite_stmt *stmt, uin
     if (!found)
         return TEARS_OK;
     const uint32_t number = (uint32_t)t3_lite_cell_raw(stmt, 0).as.integer;
-    if (slot_is_live(l1, number, space))
+    if (slot_is_used(l1, number, space))
         *slot_out = number;
     return TEARS_OK;
 }
 
-/* The slot of the key's live entry, or L1_NO_SLOT; also when it cannot be found out. */
+/* The slot of the key's entry, expired or not, or L1_NO_SLOT; also when it cannot be found out. */
 static uint32_t find_slot_locked(struct l1_sqlite *l1, uint32_t space, const struct t3_key *key)
     T3_REQUIRES(l1->mutex)
 {
@@ -204,8 +207,26 @@ static tears_status read_row(struct l1_sqlite *l1, struct t3_lite_stmt *stmt, ui
     return t3_row_new(arena, layout, values, row_out);
 }
 
+/* What get answers of a slot. */
+static enum t3_l1_answer answer_of(const struct l1_slot *slot)
+{
+    if (is_expired(slot))
+        return slot->absent ? T3_L1_MISS : T3_L1_EXPIRED;
+    return slot->absent ? T3_L1_ABSENT : T3_L1_HIT;
+}
+
+/* All of the hit but the row. */
+static void tell(const struct l1_slot *slot, struct t3_l1_hit *hit)
+{
+    hit->revision = slot->absent ? 0 : slot->revision;
+    hit->confirmed_ms = slot->confirmed_ms;
+    hit->expires_ms = slot->expires_ms;
+    hit->now_ms = t3_now_coarse_ms();
+}
+
+/* Looks a row up; `peek`: see l1.h. */
 static tears_status get_locked(struct l1_sqlite *l1, uint32_t space, const struct t3_key *key,
-                               struct t3_arena *arena, struct t3_l1_hit *hit,
+                               struct t3_arena *arena, bool peek, struct t3_l1_hit *hit,
                                enum t3_l1_answer *answer) T3_REQUIRES(l1->mutex)
 {
     T3_AUTO(t3_lite_reset) struct t3_lite_stmt *stmt = NULL;
@@ -215,11 +236,13 @@ static tears_status get_locked(struct l1_sqlite *l1, uint32_t space, const struc
     if (number == L1_NO_SLOT)
         return TEARS_OK;
     struct l1_slot *slot = &l1->slots[number];
-    if (!slot->absent)
+    const enum t3_l1_answer found = peek && slot->absent ? T3_L1_ABSENT : answer_of(slot);
+    if (found == T3_L1_HIT || found == T3_L1_EXPIRED)
         T3_TRY(read_row(l1, stmt, space, arena, &hit->row));
-    hit->revision = slot->revision;
-    slot->visited = true;
-    *answer = slot->absent ? T3_L1_ABSENT : T3_L1_HIT;
+    tell(slot, hit);
+    if (!peek && found != T3_L1_EXPIRED)
+        slot->visited = true;
+    *answer = found;
     return TEARS_OK;
 }
 
@@ -231,7 +254,23 @@ static tears_status sqlite_get(struct t3_l1 *base, uint32_t space, const struct 
     enum t3_l1_answer answer = T3_L1_MISS;
     struct t3_l1_hit hit = {0};
     enter(l1);
-    const tears_status status = forgiven(get_locked(l1, space, key, arena, &hit, &answer));
+    const tears_status status = forgiven(get_locked(l1, space, key, arena, false, &hit, &answer));
+    leave(l1);
+    T3_TRY(status);
+    *answer_out = answer;
+    *hit_out = hit;
+    return TEARS_OK;
+}
+
+static tears_status sqlite_peek(struct t3_l1 *base, uint32_t space, const struct t3_key *key,
+                                struct t3_arena *arena, enum t3_l1_answer *answer_out,
+                                struct t3_l1_hit *hit_out)
+{
+    struct l1_sqlite *l1 = of(base);
+    enum t3_l1_answer answer = T3_L1_MISS;
+    struct t3_l1_hit hit = {0};
+    enter(l1);
+    const tears_status status = forgiven(get_locked(l1, space, key, arena, true, &hit, &answer));
     leave(l1);
     T3_TRY(status);
     *answer_out = answer;
@@ -262,8 +301,8 @@ struct cell_request {
 };
 
 static tears_status get_cell_locked(struct l1_sqlite *l1, const struct cell_request *request,
-                                    enum t3_l1_answer *answer, struct tears_value *value)
-    T3_REQUIRES(l1->mutex)
+                                    enum t3_l1_answer *answer, struct tears_value *value,
+                                    struct t3_l1_hit *hit) T3_REQUIRES(l1->mutex)
 {
     const uint32_t space = request->space;
     T3_AUTO(t3_lite_reset) struct t3_lite_stmt *stmt = NULL;
@@ -274,10 +313,14 @@ static tears_status get_cell_locked(struct l1_sqlite *l1, const struct cell_requ
         return TEARS_OK;
     struct l1_slot *slot = &l1->slots[number];
     const uint8_t kind = l1->spaces[space].schema->layout.kinds[request->column];
-    if (!slot->absent)
+    const enum t3_l1_answer found = answer_of(slot);
+    if (found == T3_L1_EXPIRED || found == T3_L1_MISS)
+        return TEARS_OK;
+    if (found == T3_L1_HIT)
         T3_TRY(read_cell(stmt, kind, request->arena, value));
+    tell(slot, hit);
     slot->visited = true;
-    *answer = slot->absent ? T3_L1_ABSENT : T3_L1_HIT;
+    *answer = found;
     return TEARS_OK;
 }
 
@@ -287,17 +330,18 @@ static tears_status sqlite_get_cell(struct t3_l1 *base, uint32_t space, const st
                                     struct t3_l1_hit *hit_out)
 {
     struct l1_sqlite *l1 = of(base);
-    *hit_out = (struct t3_l1_hit){.confirmed_ms = t3_now_coarse_ms(), .now_ms = t3_now_coarse_ms()};
     const struct cell_request request = {
         .space = space, .column = column, .key = key, .arena = arena};
     enum t3_l1_answer answer = T3_L1_MISS;
     struct tears_value value = tears_null();
+    struct t3_l1_hit hit = {0};
     enter(l1);
-    const tears_status status = forgiven(get_cell_locked(l1, &request, &answer, &value));
+    const tears_status status = forgiven(get_cell_locked(l1, &request, &answer, &value, &hit));
     leave(l1);
     T3_TRY(status);
     if (answer == T3_L1_HIT)
         *value_out = value;
+    *hit_out = hit;
     *answer_out = answer;
     return TEARS_OK;
 }
@@ -307,7 +351,7 @@ static bool sqlite_contains(struct t3_l1 *base, uint32_t space, const struct t3_
     struct l1_sqlite *l1 = of(base);
     enter(l1);
     const uint32_t slot = find_slot_locked(l1, space, key);
-    const bool contains = slot != L1_NO_SLOT && !l1->slots[slot].absent;
+    const bool contains = slot != L1_NO_SLOT && answer_of(&l1->slots[slot]) == T3_L1_HIT;
     leave(l1);
     return contains;
 }
@@ -363,6 +407,7 @@ static tears_status install(struct l1_sqlite *l1, uint32_t space, uint32_t numbe
     const struct tears_schema *schema = l1->spaces[space].schema;
     const size_t payload = put->row != NULL ? t3_row_payload(put->row, &schema->layout) : 0;
     const struct l1_slot slot = {.expires_ms = expiry_of(l1, put->age_ms_max),
+                                 .confirmed_ms = put->confirmed_ms,
                                  .revision = put->revision,
                                  .version = put->version,
                                  .space = space,
@@ -372,6 +417,19 @@ static tears_status install(struct l1_sqlite *l1, uint32_t space, uint32_t numbe
                                  .absent = put->row == NULL};
     book(l1, number, &slot);
     return TEARS_OK;
+}
+
+/* What is put was also right when the same, that is there already, was; the revision goes with the
+ * moment: each is believed only because of the other. */
+static void inherit_confirmed(struct t3_l1_put *put, const struct l1_slot *there, bool versioned)
+{
+    const bool same = there->absent
+                          ? put->row == NULL
+                          : versioned && put->row != NULL && there->version == put->version;
+    if (!same || there->confirmed_ms <= put->confirmed_ms)
+        return;
+    put->confirmed_ms = there->confirmed_ms;
+    put->revision = there->revision;
 }
 
 /* The rules of l1.h's put: the check and the store are one step under the mutex. */
@@ -386,6 +444,7 @@ static tears_status put_locked(struct l1_sqlite *l1, uint32_t space, const struc
     const uint32_t number = find_slot_locked(l1, space, put->key);
     const bool keeps = current || (put->own_write && versioned);
     const bool newer_there = number != L1_NO_SLOT && versioned && !l1->slots[number].absent &&
+                             !is_expired(&l1->slots[number]) &&
                              l1->slots[number].version > put->version;
     if (!keeps || newer_there) {
         if (!keeps && put->own_write && number != L1_NO_SLOT)
@@ -393,10 +452,13 @@ static tears_status put_locked(struct l1_sqlite *l1, uint32_t space, const struc
         l1->stats.stale_fills += put->own_write ? 0 : 1;
         return TEARS_OK;
     }
-    if (number != L1_NO_SLOT)
-        unbook(l1,
-               number); /* from here on the old row is gone, even if the new one cannot be stored */
-    return install(l1, space, number, put);
+    if (number == L1_NO_SLOT)
+        return install(l1, space, number, put);
+    struct t3_l1_put merged = *put;
+    if (current)
+        inherit_confirmed(&merged, &l1->slots[number], versioned);
+    unbook(l1, number); /* from here on the old row is gone, even if the new one cannot be stored */
+    return install(l1, space, number, &merged);
 }
 
 static tears_status sqlite_put(struct t3_l1 *base, uint32_t space, const struct t3_l1_put *put)
@@ -417,6 +479,95 @@ static void sqlite_set_revision(struct t3_l1 *base, uint32_t space, const struct
     if (number != L1_NO_SLOT && !l1->slots[number].absent && l1->slots[number].version == version)
         l1->slots[number].revision = revision;
     leave(l1);
+}
+
+/* Whether a slot has the row that was asked about: see l1.h's confirm. */
+static bool is_row_at(const struct l1_slot *slot, bool versioned, int64_t version,
+                      uint64_t revision)
+{
+    if (slot->absent)
+        return false;
+    return versioned ? slot->version == version : revision != 0 && slot->revision == revision;
+}
+
+static void sqlite_confirm(struct t3_l1 *base, uint32_t space, const struct t3_key *key,
+                           int64_t version, uint64_t revision, uint64_t ticket,
+                           uint64_t confirmed_ms, uint64_t age_ms_max)
+{
+    struct l1_sqlite *l1 = of(base);
+    enter(l1);
+    const bool versioned = l1->spaces[space].schema->version_column != T3_NO_COLUMN;
+    const uint32_t number = find_slot_locked(l1, space, key);
+    const bool current = ticket == t3_ticket_read(&l1->tickets, t3_ticket_hash(space, key));
+    if (current && number != L1_NO_SLOT &&
+        is_row_at(&l1->slots[number], versioned, version, revision)) {
+        struct l1_slot *slot = &l1->slots[number];
+        slot->expires_ms = expiry_of(l1, age_ms_max);
+        if (confirmed_ms >= slot->confirmed_ms) {
+            slot->confirmed_ms = confirmed_ms;
+            slot->revision = revision;
+        }
+    }
+    leave(l1);
+}
+
+/* ---- collecting ---- */
+
+/* The key of the row in a slot, in the arena. */
+static tears_status read_key(struct l1_sqlite *l1, uint32_t number, struct t3_arena *arena,
+                             struct t3_key *key_out)
+{
+    const uint32_t space = l1->slots[number].space;
+    const struct tears_schema *schema = l1->spaces[space].schema;
+    const struct tears_value value = tears_int(number);
+    T3_AUTO(t3_lite_reset) struct t3_lite_stmt *stmt = NULL;
+    T3_TRY(t3_l1_sqlite_statement(l1, L1_ROW, space, 0, &stmt));
+    T3_TRY(t3_lite_bind(stmt, 1, &value, &l1->scratch, NULL));
+    bool found;
+    T3_TRY(t3_lite_step(stmt, &found, NULL));
+    if (!found)
+        return TEARS_NOT_FOUND;
+    struct t3_row *row;
+    struct t3_key key;
+    struct tears_value values[T3_KEY_COLUMNS_MAX];
+    T3_TRY(read_row(l1, stmt, space, &l1->scratch, &row));
+    t3_key_of_row(schema, row, values, &key);
+    return t3_key_copy(&key, arena, key_out);
+}
+
+/* A row that SQLite cannot read is passed over. */
+static tears_status collect_locked(struct l1_sqlite *l1, uint32_t space, uint64_t before_ms,
+                                   uint64_t *cursor, struct t3_arena *arena, struct t3_key *keys,
+                                   size_t max, size_t *count) T3_REQUIRES(l1->mutex)
+{
+    uint64_t number = *cursor;
+    for (; number < l1->slot_count && *count < max; number++) {
+        const struct l1_slot *slot = &l1->slots[number];
+        if (!slot_is_used(l1, (uint32_t)number, space) || slot->confirmed_ms >= before_ms ||
+            is_expired(slot))
+            continue;
+        const tears_status status = read_key(l1, (uint32_t)number, arena, &keys[*count]);
+        if (status == TEARS_NO_MEMORY)
+            return status;
+        *count += status == TEARS_OK;
+    }
+    *cursor = number < l1->slot_count ? number : 0;
+    return TEARS_OK;
+}
+
+static tears_status sqlite_collect(struct t3_l1 *base, uint32_t space, uint64_t before_ms,
+                                   uint64_t *cursor, size_t max, struct t3_arena *arena,
+                                   struct t3_key *keys_out, size_t *count_out)
+{
+    struct l1_sqlite *l1 = of(base);
+    size_t count = 0;
+    enter(l1);
+    const tears_status status =
+        collect_locked(l1, space, before_ms, cursor, arena, keys_out, max, &count);
+    leave(l1);
+    T3_TRY(status);
+    *count_out = count;
+    return TEARS_OK;
 }
 
 /* ---- forgetting ---- */
@@ -441,6 +592,27 @@ static void sqlite_drop(struct t3_l1 *base, uint32_t space, const struct t3_key 
     if (number != L1_NO_SLOT)
         drop_slot(l1, number);
     leave(l1);
+}
+
+static bool sqlite_drop_older(struct t3_l1 *base, uint32_t space, const struct t3_key *key,
+                              int64_t version)
+{
+    struct l1_sqlite *l1 = of(base);
+    bool stays = false;
+    bool exact = false;
+    enter(l1);
+    t3_ticket_move(&l1->tickets, t3_ticket_hash(space, key));
+    const uint32_t number = find_slot_locked(l1, space, key);
+    if (number != L1_NO_SLOT) {
+        const struct l1_slot *slot = &l1->slots[number];
+        const bool versioned = l1->spaces[space].schema->version_column != T3_NO_COLUMN;
+        stays = versioned && !slot->absent && slot->version >= version;
+        exact = slot->version == version;
+        if (!stays)
+            drop_slot(l1, number);
+    }
+    leave(l1);
+    return stays && exact;
 }
 
 static void clear_locked(struct l1_sqlite *l1, uint32_t space) T3_REQUIRES(l1->mutex)
@@ -550,12 +722,16 @@ static void sqlite_free(struct t3_l1 *base)
 static const struct t3_l1_ops ops = {.open_space = sqlite_open_space,
                                      .get = sqlite_get,
                                      .get_cell = sqlite_get_cell,
+                                     .peek = sqlite_peek,
                                      .contains = sqlite_contains,
                                      .ticket = sqlite_ticket,
                                      .put = sqlite_put,
                                      .set_revision = sqlite_set_revision,
+                                     .confirm = sqlite_confirm,
                                      .bump = sqlite_bump,
                                      .drop = sqlite_drop,
+                                     .drop_older = sqlite_drop_older,
+                                     .collect = sqlite_collect,
                                      .clear = sqlite_clear,
                                      .stats = sqlite_stats,
                                      .free = sqlite_free};

@@ -15,7 +15,8 @@
 /* What is known of one entry beside its cells.  Its index is the rowid of the entry in its space's
  * table. */
 struct l1_slot {
-    uint64_t expires_ms; /* by t3_now_coarse_ms */
+    uint64_t expires_ms; /* by t3_now_coarse_ms, as all times here */
+    uint64_t confirmed_ms;
     uint64_t revision;
     int64_t version;
     uint32_t space;
@@ -32,7 +33,7 @@ struct l1_space {
 };
 
 /* What the statements of a space do. */
-enum l1_action { L1_GET = 1, L1_CELL, L1_FIND, L1_STORE, L1_DELETE, L1_CLEAR };
+enum l1_action { L1_GET = 1, L1_CELL, L1_FIND, L1_ROW, L1_STORE, L1_DELETE, L1_CLEAR };
 
 struct l1_sqlite {
     struct t3_l1 base;

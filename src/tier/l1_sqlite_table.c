@@ -125,6 +125,8 @@ static tears_status put_statement(struct t3_buf *out, const struct tears_schema 
     case L1_FIND:
         T3_TRY(t3_buf_put(out, TEARS_STR("SELECT slot")));
         return put_where_key(out, schema, space);
+    case L1_ROW:
+        return t3_buf_printf(out, "SELECT * FROM main.t3_rows_%u WHERE slot = ?1", space);
     case L1_STORE:
         return put_store(out, schema, space);
     case L1_DELETE:

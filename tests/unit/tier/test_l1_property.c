@@ -189,6 +189,8 @@ static void step_look(struct model *model, uint32_t space, int64_t id)
     struct t3_l1 *l1 = model->l1;
     assert_int_equal(l1->ops->get(l1, model->spaces[space], &key.key, &model->arena, &answer, &hit),
                      TEARS_OK);
+    if (answer == T3_L1_EXPIRED)
+        answer = T3_L1_MISS;
     if (answer == T3_L1_MISS && (model->may_evict || cell->content == NOTHING)) {
         model->misses++;
         return;
