@@ -16,15 +16,22 @@
 #include "core/correct.h"
 
 #include "base/alloc.h"
+#include "core/announce.h"
 #include "core/repair.h"
 
 /* ---- L1 ---------------------------------------------------------------------------------- */
 
+/* Without L2, news of another writer's newer row may have come and gone while L3 was asked; with L2, the put finds it. */
 static void correct_l1(struct tears_session *session, const struct t3_correction *correction)
 {
     struct tears_collection *collection = correction->collection;
     struct t3_l1 *l1 = collection->l1;
-    if (correction->kind != T3_CORRECT_WRITTEN || l1 == NULL) {
+    if (correction->kind == T3_CORRECT_RELEASE)
+        return; /* nothing has changed */
+    const bool was_overtaken =
+        collection->l2 == NULL &&
+        t3_collection_ticket(collection, &correction->key) != correction->ticket;
+    if (correction->kind != T3_CORRECT_WRITTEN || l1 == NULL || was_overtaken) {
         t3_collection_drop(collection, &correction->key);
         return;
     }
@@ -35,6 +42,7 @@ static void correct_l1(struct tears_session *session, const struct t3_correction
         .row = correction->row,
         .version = correction->version,
         .ticket = correction->ticket,
+        .confirmed_ms = correction->confirmed_ms,
         .age_ms_max = collection->l1_age_ms,
         .own_write = true,
     };
@@ -54,6 +62,15 @@ static void settle_l1(const struct t3_correction *correction)
 
 /* ---- L2 ---------------------------------------------------------------------------------- */
 
+/* What the put may rely on: a revision that was remembered may be another bucket's by now. */
+static uint64_t seen_of(const struct t3_correction *correction)
+{
+    const struct t3_trust *trust = &correction->collection->client->trust;
+    if (correction->announced_ms == 0 || t3_trust_covers(trust, correction->announced_ms))
+        return correction->seen;
+    return UINT64_MAX;
+}
+
 static struct t3_l2_put l2_put_of(const struct t3_correction *correction)
 {
     const struct tears_schema *schema = correction->collection->schema;
@@ -61,11 +78,37 @@ static struct t3_l2_put l2_put_of(const struct t3_correction *correction)
         .key = &correction->key,
         .row = correction->kind == T3_CORRECT_WRITTEN ? correction->row : NULL,
         .version = correction->version,
-        .seen = correction->seen,
+        .seen = seen_of(correction),
         .versioned = schema->version_column != T3_NO_COLUMN && correction->kind != T3_CORRECT_STALE,
         .authoritative = correction->inserted || correction->kind == T3_CORRECT_DELETED,
     };
     return put;
+}
+
+/* What became of one put. */
+static void take_put(struct tears_session *session, struct t3_correction *correction,
+                     const struct t3_l2_put *put)
+{
+    struct tears_collection *collection = correction->collection;
+    if (put->status == TEARS_OK) {
+        correction->revision = put->revision;
+        return;
+    }
+    if (put->status ==
+        TEARS_CONFLICT) { /* newer than ours is there; its news may have come before our row went into L1 */
+        t3_collection_drop(collection, &correction->key);
+        return;
+    }
+    session->degraded |= TEARS_DEGRADED_L2_WRITE;
+    t3_repair_add(collection->client->repair, collection, &correction->key);
+}
+
+/* Whether L2 has a copy that has to be corrected now. */
+static bool is_for_l2(const struct t3_correction *correction)
+{
+    if (correction->kind == T3_CORRECT_RELEASE)
+        t3_announce_release(correction);
+    return correction->kind != T3_CORRECT_RELEASE && !correction->keep_lease;
 }
 
 /* One round trip for all of them; those that fail are left to the repair queue. */
@@ -73,25 +116,33 @@ static void correct_l2(struct tears_session *session, struct tears_collection *c
                        struct t3_correction **corrections, size_t count)
 {
     struct t3_l2_put *puts = t3_arena_array(&session->arena, count, sizeof *puts);
-    if (puts != NULL) {
-        for (size_t i = 0; i < count; i++)
-            puts[i] = l2_put_of(corrections[i]);
-        /* the deadline of the call is not used: the write is done, its caches deserve their own
-         * time */
-        (void)t3_l2_put(collection->l2, collection->schema, puts, count, &session->arena,
-                        t3_deadline_in_ms(collection->client->options.l2_wait_ms * 2), NULL);
-    }
+    const struct t3_l2_put failed = {.status = TEARS_NO_MEMORY};
+    size_t n = 0;
     for (size_t i = 0; i < count; i++) {
-        if (puts != NULL && (puts[i].status == TEARS_OK || puts[i].status == TEARS_CONFLICT)) {
-            corrections[i]->revision = puts[i].status == TEARS_OK ? puts[i].revision : 0;
+        if (!is_for_l2(corrections[i]))
             continue;
-        }
-        session->degraded |= TEARS_DEGRADED_L2_WRITE;
-        t3_repair_add(collection->client->repair, collection, &corrections[i]->key);
+        if (puts != NULL)
+            puts[n++] = l2_put_of(corrections[i]);
+        else
+            take_put(session, corrections[i], &failed);
     }
+    if (n == 0)
+        return;
+    /* the deadline of the call is not used: the write is done, its caches deserve their own time */
+    (void)t3_l2_put(collection->l2, collection->schema, puts, n, &session->arena,
+                    t3_deadline_in_ms(collection->client->options.l2_wait_ms * 2), NULL);
+    n = 0;
+    for (size_t i = 0; i < count; i++)
+        if (corrections[i]->kind != T3_CORRECT_RELEASE && !corrections[i]->keep_lease)
+            take_put(session, corrections[i], &puts[n++]);
 }
 
 /* ---- notices ----------------------------------------------------------------------------- */
+
+static bool needs_notice(const struct t3_correction *correction)
+{
+    return !correction->foreign && correction->kind != T3_CORRECT_RELEASE;
+}
 
 static void notify(struct tears_session *session, struct tears_collection *collection,
                    struct t3_correction **corrections, size_t count)
@@ -100,7 +151,7 @@ static void notify(struct tears_session *session, struct tears_collection *colle
     struct t3_key *keys = t3_arena_array(&session->arena, count, sizeof *keys);
     size_t n = 0;
     for (size_t i = 0; keys != NULL && i < count; i++)
-        if (!corrections[i]->foreign)
+        if (needs_notice(corrections[i]))
             keys[n++] = corrections[i]->key;
     if (keys != NULL && n == 0)
         return;
@@ -110,7 +161,7 @@ static void notify(struct tears_session *session, struct tears_collection *colle
     }
     session->degraded |= TEARS_DEGRADED_NOTICE;
     for (size_t i = 0; i < count; i++)
-        if (!corrections[i]->foreign)
+        if (needs_notice(corrections[i]))
             t3_repair_add(client->repair, collection, &corrections[i]->key);
 }
 
@@ -123,7 +174,7 @@ static void correct_now(struct tears_session *session, struct t3_correction **co
     struct tears_collection *collection = corrections[0]->collection;
     for (size_t i = 0; i < count; i++)
         correct_l1(session, corrections[i]);
-    if (collection->l2 != NULL) {
+    if (collection->l2 != NULL && !collection->lives_in_l2) {
         correct_l2(session, collection, corrections, count);
         for (size_t i = 0; i < count; i++)
             settle_l1(corrections[i]);
@@ -156,34 +207,76 @@ static void correct_list(struct tears_session *session, struct t3_correction *fi
 
 /* ---- transactions ------------------------------------------------------------------------ */
 
-/* Keeps a correction until the commit.  One that cannot be kept for want of memory is handed to the
- * repair queue at once: it drops the row from all caches, now and not at the commit, which is the
- * best that is left. */
-static void queue(struct tears_session *session, const struct t3_correction *correction)
+static tears_status append(struct tears_session *session, const struct t3_correction *correction,
+                           struct t3_correction **copy_out)
 {
     struct t3_arena *arena = &session->tx_arena;
     struct t3_correction *copy = t3_arena_alloc(arena, sizeof *copy);
-    if (copy != NULL)
-        *copy = *correction;
-    if (copy == NULL || t3_key_copy(&correction->key, arena, &copy->key) != TEARS_OK) {
-        t3_collection_bump(correction->collection, &correction->key);
-        t3_repair_add(session->client->repair, correction->collection, &correction->key);
-        session->degraded |= TEARS_DEGRADED_L1 | TEARS_DEGRADED_L2_WRITE;
-        return;
-    }
+    if (copy == NULL)
+        return TEARS_NO_MEMORY;
+    *copy = *correction;
+    T3_TRY(t3_key_copy(&correction->key, arena, &copy->key));
     copy->next = NULL;
-    if (correction->row != NULL) {
-        copy->row = t3_arena_alloc(arena, correction->row->size);
-        if (copy->row != NULL)
-            memcpy(copy->row, correction->row, correction->row->size);
-        else
-            copy->kind = T3_CORRECT_STALE;
-    }
     if (session->corrections_last != NULL)
         session->corrections_last->next = copy;
     else
         session->corrections = copy;
     session->corrections_last = copy;
+    *copy_out = copy;
+    return TEARS_OK;
+}
+
+static bool same_row(const struct t3_correction *a, const struct t3_correction *b)
+{
+    return a->collection == b->collection && t3_key_equal(&a->key, &b->key);
+}
+
+/* The row was announced, and its place in the queue now says all that could be kept: that it was written.  False: it has none. */
+static bool spoil_expected(struct tears_session *session, const struct t3_correction *correction)
+{
+    bool found = false;
+    for (struct t3_correction *one = session->corrections; one != NULL; one = one->next) {
+        if (one->announced_ms == 0 || !same_row(one, correction))
+            continue;
+        one->kind = T3_CORRECT_STALE;
+        found = true;
+    }
+    return found;
+}
+
+/* Keeps a correction until the commit.  One that cannot be kept for want of memory is handed to the
+ * repair queue at once: it drops the row from all caches, now and not at the commit, which is the
+ * best that is left. */
+static void queue(struct tears_session *session, const struct t3_correction *correction)
+{
+    struct t3_correction *copy;
+    if (append(session, correction, &copy) != TEARS_OK) {
+        if (spoil_expected(session, correction))
+            return;
+        t3_collection_bump(correction->collection, &correction->key);
+        t3_repair_add(session->client->repair, correction->collection, &correction->key);
+        session->degraded |= TEARS_DEGRADED_L1 | TEARS_DEGRADED_L2_WRITE;
+        return;
+    }
+    if (correction->row == NULL)
+        return;
+    copy->row = t3_arena_alloc(&session->tx_arena, correction->row->size);
+    if (copy->row != NULL)
+        memcpy(copy->row, correction->row, correction->row->size);
+    else
+        copy->kind = T3_CORRECT_STALE;
+}
+
+tears_status t3_correct_expect(struct tears_session *session,
+                               struct t3_correction *const *announced, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct t3_correction expected = *announced[i];
+        struct t3_correction *copy;
+        expected.kind = T3_CORRECT_RELEASE;
+        T3_TRY(append(session, &expected, &copy));
+    }
+    return TEARS_OK;
 }
 
 void t3_correct(struct tears_session *session, struct t3_correction *corrections, size_t count)
@@ -208,20 +301,18 @@ void t3_correct(struct tears_session *session, struct t3_correction *corrections
         correct_list(session, first, n);
 }
 
-/* Of several corrections of one row, what counts is the last; the row is new if any of them made
- * it. */
+/* Of several corrections of one row, what counts is the last that knows what was written; the row is new if any of
+ * them made it.  What L2 holds is the last announcement. */
 static void merge(struct t3_correction *kept, const struct t3_correction *later)
 {
     const bool inserted = kept->inserted || later->inserted;
     struct t3_correction *next = kept->next;
-    *kept = *later;
+    if (later->kind != T3_CORRECT_RELEASE)
+        *kept = *later;
+    kept->seen = later->seen;
+    kept->announced_ms = later->announced_ms;
     kept->inserted = inserted;
     kept->next = next;
-}
-
-static bool same_row(const struct t3_correction *a, const struct t3_correction *b)
-{
-    return a->collection == b->collection && t3_key_equal(&a->key, &b->key);
 }
 
 /* Finds the place of a correction in a hash table of `size` places (a power of two, never full). */
@@ -234,51 +325,74 @@ static struct t3_correction **place_of(struct t3_correction **table, size_t size
     return &table[at];
 }
 
-/* Leaves one correction per row in the queue.  Without memory for the table the queue stays as it
- * is: corrections made twice in order are slower, not wrong. */
-static size_t merge_queue(struct tears_session *session, size_t count)
+static void drop_queue(struct tears_session *session)
 {
+    session->corrections = NULL;
+    session->corrections_last = NULL;
+    t3_arena_reset(&session->tx_arena);
+}
+
+static size_t count_queue(const struct tears_session *session)
+{
+    size_t count = 0;
+    for (const struct t3_correction *one = session->corrections; one != NULL; one = one->next)
+        count++;
+    return count;
+}
+
+/* Without memory for the table the queue stays as it is: corrections made twice in order are slower, not wrong. */
+void t3_correct_merge_queue(struct tears_session *session)
+{
+    const size_t count = count_queue(session);
     size_t size = 16;
     while (size < count * 2)
         size *= 2;
     struct t3_correction **table = t3_arena_array(&session->tx_arena, size, sizeof(void *));
     if (table == NULL)
-        return count;
+        return;
     struct t3_correction **link = &session->corrections;
     while (*link != NULL) {
         struct t3_correction *one = *link;
         struct t3_correction **place = place_of(table, size, one);
         if (*place == NULL) {
             *place = one;
+            session->corrections_last = one;
             link = &one->next;
             continue;
         }
         merge(*place, one);
         *link = one->next;
-        count--;
     }
-    return count;
 }
 
-void t3_correct_queued(struct tears_session *session, bool known)
+/* What a commit, or its unknown outcome, makes of a queued correction. */
+static void conclude(struct t3_correction *correction, bool known, uint64_t began_ms)
 {
-    size_t count = 0;
-    for (struct t3_correction *one = session->corrections; one != NULL; one = one->next) {
-        if (!known)
-            one->kind = T3_CORRECT_STALE;
-        one->seen = UINT64_MAX; /* other sessions may have corrected L2 since it was seen */
-        count++;
-    }
-    if (count > 0) {
-        count = merge_queue(session, count);
+    correction->confirmed_ms = began_ms;
+    if (correction->announced_ms == 0)
+        correction->seen = UINT64_MAX; /* other sessions may have corrected L2 since it was seen */
+    if (known || correction->kind == T3_CORRECT_RELEASE)
+        return;
+    correction->kind = T3_CORRECT_STALE;
+    correction->keep_lease = correction->announced_ms != 0;
+}
+
+void t3_correct_queued(struct tears_session *session, bool known, uint64_t began_ms)
+{
+    t3_correct_merge_queue(session);
+    const size_t count = count_queue(session);
+    for (struct t3_correction *one = session->corrections; one != NULL; one = one->next)
+        conclude(one, known, began_ms);
+    if (count > 0)
         correct_list(session, session->corrections, count);
-    }
-    t3_correct_drop_queued(session);
+    drop_queue(session);
 }
 
-void t3_correct_drop_queued(struct tears_session *session)
+void t3_correct_rolled_back(struct tears_session *session)
 {
-    session->corrections = NULL;
-    session->corrections_last = NULL;
-    t3_arena_reset(&session->tx_arena);
+    t3_correct_merge_queue(session);
+    for (struct t3_correction *one = session->corrections; one != NULL; one = one->next)
+        if (one->announced_ms != 0)
+            t3_announce_release(one);
+    drop_queue(session);
 }

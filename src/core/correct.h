@@ -14,7 +14,8 @@ enum t3_correction_kind {
     T3_CORRECT_NOTHING, /* a place in the list that is not used */
     T3_CORRECT_WRITTEN, /* the row is now as given */
     T3_CORRECT_DELETED, /* the row is gone */
-    T3_CORRECT_STALE    /* what the caches hold is wrong; what is right is not known */
+    T3_CORRECT_STALE,   /* what the caches hold is wrong; what is right is not known */
+    T3_CORRECT_RELEASE  /* strict: announced, and nothing was written */
 };
 
 struct t3_correction {
@@ -27,6 +28,9 @@ struct t3_correction {
     uint64_t ticket;    /* of the key, taken before the L3 write */
     bool inserted;      /* the row did not exist before */
     bool foreign;       /* another process made the change and has told everyone: no notice */
+    bool keep_lease;    /* STALE: the write may still happen; the announcement is left to run out */
+    uint64_t confirmed_ms; /* WRITTEN: when the call that knew the row began */
+    uint64_t announced_ms; /* strict: `seen` is the announcement's revision, made then; 0: none */
     /* result */
     uint64_t revision; /* of the L2 entry after the correction; 0: not known */
     struct t3_correction *next;
@@ -38,11 +42,21 @@ struct t3_correction {
  */
 void t3_correct(struct tears_session *session, struct t3_correction *corrections, size_t count);
 
-/* Makes the corrections that the session's transaction has queued; `known` false: commit's outcome
- * is not known. */
-void t3_correct_queued(struct tears_session *session, bool known);
+/*
+ * Strict mode, inside a transaction: notes the announcements before L3 is asked, so that they are taken back whatever becomes
+ * of the writes.  TEARS_NO_MEMORY.
+ */
+tears_status t3_correct_expect(struct tears_session *session,
+                               struct t3_correction *const *announced, size_t count);
 
-/* Forgets the queued corrections (rollback). */
-void t3_correct_drop_queued(struct tears_session *session);
+/* Leaves one correction per row in the queue of the session's transaction: before its commit. */
+void t3_correct_merge_queue(struct tears_session *session);
+
+/* Makes the corrections that the session's transaction has queued.  `known` false: the commit's outcome is not known.
+ * `began_ms`: when the commit was asked for. */
+void t3_correct_queued(struct tears_session *session, bool known, uint64_t began_ms);
+
+/* Forgets the queued corrections and takes back what was announced (rollback). */
+void t3_correct_rolled_back(struct tears_session *session);
 
 #endif

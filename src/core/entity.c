@@ -296,7 +296,7 @@ tears_status tears_entity_reload(tears_entity *entity)
     const uint64_t ticket = t3_collection_ticket(collection, &key);
     struct t3_found found;
     T3_TRY(t3_read_l3(session, collection, &key, 1, &found));
-    t3_write_refresh(session, collection, &key, found.row, ticket);
+    t3_write_refresh(session, collection, &key, &found, ticket);
     if (found.row == NULL)
         return t3_fail(&session->error, TEARS_NOT_FOUND, "core",
                        "the row of table '" T3_STR_FMT "' does not exist any more",

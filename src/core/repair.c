@@ -111,7 +111,7 @@ static bool mend(struct tears_client *client, struct job *batch, size_t count)
         keys[n] = job->key;
     }
     const struct t3_deadline deadline = t3_deadline_in_ms(client->options.l2_wait_ms * 2);
-    if (collection->l2 != NULL &&
+    if (collection->l2 != NULL && !collection->lives_in_l2 &&
         t3_l2_put(collection->l2, collection->schema, puts, n, &arena, deadline, NULL) != TEARS_OK)
         return false;
     return t3_l2_notify(client->l2, collection->schema, keys, n, NULL) == TEARS_OK;

@@ -65,8 +65,10 @@ void tears_session_free(tears_session *session)
 {
     if (session == NULL || t3_client_is_foreign(session->client))
         return; /* a forked child may not touch the parent's locks and connections */
-    if (session->tx != NULL)
+    if (session->tx != NULL) {
         session->client->l3->ops->rollback(session->client->l3, session->tx);
+        t3_correct_rolled_back(session);
+    }
     unlist(session);
     t3_arena_done(&session->tx_arena);
     t3_arena_done(&session->arena);

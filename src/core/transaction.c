@@ -11,7 +11,7 @@
 #include "core/core.h"
 
 #include "base/fail.h"
-#include "core/correct.h"
+#include "core/announce.h"
 #include "tier/l1_sqlite.h"
 
 tears_status tears_begin(tears_session *session)
@@ -38,11 +38,17 @@ tears_status tears_commit(tears_session *session)
     struct t3_l3 *l3 = session->client->l3;
     struct t3_l3_call call = t3_session_l3_call(session, NULL);
     struct t3_l3_tx *tx = T3_TAKE(session->tx);
-    const tears_status status = l3->ops->commit(l3, &call, tx);
-    if (status == TEARS_OK || call.outcome_unknown)
-        t3_correct_queued(session, status == TEARS_OK);
+    const uint64_t began_ms = t3_now_coarse_ms();
+    t3_correct_merge_queue(session);
+    tears_status status = t3_announce_commit(session, &call.deadline);
+    if (status == TEARS_OK)
+        status = l3->ops->commit(l3, &call, tx);
     else
-        t3_correct_drop_queued(session);
+        l3->ops->rollback(l3, tx);
+    if (status == TEARS_OK || call.outcome_unknown)
+        t3_correct_queued(session, status == TEARS_OK, began_ms);
+    else
+        t3_correct_rolled_back(session);
     return status;
 }
 
@@ -53,7 +59,7 @@ tears_status tears_rollback(tears_session *session)
         return no_transaction(session);
     struct t3_l3 *l3 = session->client->l3;
     l3->ops->rollback(l3, T3_TAKE(session->tx));
-    t3_correct_drop_queued(session);
+    t3_correct_rolled_back(session);
     return TEARS_OK;
 }
 

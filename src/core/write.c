@@ -12,7 +12,7 @@
 
 #include "base/buf.h"
 #include "base/fail.h"
-#include "core/correct.h"
+#include "core/announce.h"
 
 void t3_change_base(struct t3_change *change, const struct tears_schema *schema,
                     const struct t3_row *row, uint64_t revision)
@@ -35,6 +35,9 @@ struct batch {
     struct t3_correction *corrections;
     struct tears_entity *entities; /* of the outcomes; NULL: nobody wants them */
     struct tears_value *keys;      /* room for keys that the database makes; NULL: it makes none */
+    struct t3_correction **announced; /* strict: those that had to be; in the order of the rows */
+    size_t announced_count;
+    uint64_t began_ms;
 };
 
 /* ---- L3 ---------------------------------------------------------------------------------- */
@@ -75,6 +78,11 @@ static void fill_writes(const struct batch *batch)
         write->key = change->key;
         write->has_base = change->has_base;
         write->base = change->base;
+        struct t3_correction *correction = &batch->corrections[i];
+        correction->collection = batch->collection;
+        correction->key = change->key;
+        correction->seen = batch->kind == T3_WRITE_INSERT ? 0 : change->seen;
+        correction->confirmed_ms = batch->began_ms;
     }
 }
 
@@ -87,6 +95,18 @@ static void take_tickets(const struct batch *batch)
                 t3_collection_ticket(batch->collection, &batch->changes[i].key);
 }
 
+static bool is_in_transaction(const struct batch *batch)
+{
+    return batch->session->tx != NULL && batch->collection->l3 == batch->session->client->l3;
+}
+
+/* What is under the key now cannot be what the write was based on; unless it is the write's own announcement. */
+static void forget_seen(struct t3_correction *correction)
+{
+    if (correction->announced_ms == 0)
+        correction->seen = UINT64_MAX;
+}
+
 static void drop_all(const struct batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++) {
@@ -94,11 +114,53 @@ static void drop_all(const struct batch *batch)
         if (batch->changes[i].key.count == 0)
             continue;
         correction->kind = T3_CORRECT_STALE;
-        correction->collection = batch->collection;
-        correction->key = batch->changes[i].key;
-        correction->seen = UINT64_MAX;
+        correction->keep_lease = correction->announced_ms != 0 && !is_in_transaction(batch);
+        forget_seen(correction);
     }
     t3_correct(batch->session, batch->corrections, batch->count);
+}
+
+/* ---- strict mode -------------------------------------------------------------------------- */
+
+/* Rows under keys that the database is yet to make are in no cache: nobody has to be told. */
+static tears_status list_announced(struct batch *batch)
+{
+    struct t3_correction **list =
+        t3_arena_array(&batch->session->arena, batch->count, sizeof(void *));
+    if (list == NULL)
+        return t3_session_no_memory(batch->session);
+    size_t n = 0;
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->changes[i].key.count > 0)
+            list[n++] = &batch->corrections[i];
+    batch->announced = list;
+    batch->announced_count = n;
+    return TEARS_OK;
+}
+
+/* Announces the batch, and gives L3 no longer than the announcement allows.  Inside a transaction it is the commit that has
+ * to be in time. */
+static tears_status announce(struct batch *batch, struct t3_deadline *deadline)
+{
+    if (batch->collection->strict_lease_ms == 0)
+        return TEARS_OK;
+    T3_TRY(list_announced(batch));
+    if (batch->announced_count == 0)
+        return TEARS_OK;
+    T3_TRY(t3_announce(batch->session, batch->announced, batch->announced_count));
+    if (!is_in_transaction(batch)) {
+        *deadline = t3_deadline_at_most_ms(*deadline, t3_announce_left_ms(batch->announced[0]));
+        return TEARS_OK;
+    }
+    return t3_session_status(batch->session, t3_correct_expect(batch->session, batch->announced,
+                                                               batch->announced_count));
+}
+
+/* Nothing was written.  What a transaction has announced is taken back when that ends. */
+static void take_back(const struct batch *batch)
+{
+    for (size_t i = 0; !is_in_transaction(batch) && i < batch->announced_count; i++)
+        t3_announce_release(batch->announced[i]);
 }
 
 /* ---- what follows for the caches ------------------------------------------------------------ */
@@ -128,15 +190,11 @@ static void fill_correction(const struct batch *batch, size_t index)
     struct t3_correction *correction = &batch->corrections[index];
     if (!find_key(batch, index, &correction->key))
         return; /* a row under a key nobody knew before: no cache holds it */
-    correction->collection = batch->collection;
-    correction->seen = batch->changes[index].seen;
     correction->version = write->version;
     if (is_written(write, batch->kind)) {
         correction->kind = T3_CORRECT_WRITTEN;
         correction->row = write->row;
         correction->inserted = batch->kind == T3_WRITE_INSERT;
-        if (correction->inserted)
-            correction->seen = 0;
         return;
     }
     if (write->status == TEARS_OK) {
@@ -148,7 +206,7 @@ static void fill_correction(const struct batch *batch, size_t index)
     correction->foreign = write->status == TEARS_CONFLICT;
     correction->kind = winner_is_committed ? T3_CORRECT_WRITTEN : T3_CORRECT_STALE;
     correction->row = winner_is_committed ? write->row : NULL;
-    correction->seen = UINT64_MAX;
+    forget_seen(correction);
 }
 
 static void correct_caches(const struct batch *batch)
@@ -196,8 +254,10 @@ static void give_outcomes(const struct batch *batch, struct tears_outcome *outco
 {
     for (size_t i = 0; i < batch->count; i++) {
         const struct t3_write *write = &batch->writes[i];
-        const struct t3_found found = {
-            .row = write->row, .revision = batch->corrections[i].revision, .tier = TEARS_TIER_L3};
+        const struct t3_found found = {.row = write->row,
+                                       .revision = batch->corrections[i].revision,
+                                       .confirmed_ms = batch->began_ms,
+                                       .tier = TEARS_TIER_L3};
         outcomes_out[i].status = write->status;
         outcomes_out[i].entity = write->row != NULL ? &batch->entities[i] : NULL;
         t3_entity_init(&batch->entities[i], batch->session, batch->collection, &found);
@@ -240,19 +300,23 @@ tears_status t3_write_rows(struct tears_session *session, struct tears_collectio
                           .collection = collection,
                           .kind = kind,
                           .count = count,
-                          .changes = changes};
+                          .changes = changes,
+                          .began_ms = t3_now_coarse_ms()};
     T3_TRY(make_room(&batch, outcomes_out != NULL));
     fill_writes(&batch);
-    take_tickets(&batch);
 
     struct t3_l3 *l3 = collection->l3;
     struct t3_l3_call call = t3_session_l3_call(session, collection);
+    T3_TRY(announce(&batch, &call.deadline));
+    take_tickets(&batch);
     t3_count(&collection->client->counters.l3_writes, 1);
     const tears_status status =
         l3->ops->write(l3, &call, collection->schema, kind, batch.writes, count);
     if (status != TEARS_OK) {
         if (call.outcome_unknown)
             drop_all(&batch);
+        else
+            take_back(&batch);
         return t3_session_status(session, status);
     }
     t3_error_clear(&session->error); /* a tier may have left the text of a row's conflict there */
@@ -273,8 +337,9 @@ void t3_write_invalidate(struct tears_session *session, struct tears_collection 
 }
 
 void t3_write_refresh(struct tears_session *session, struct tears_collection *collection,
-                      const struct t3_key *key, struct t3_row *row, uint64_t ticket)
+                      const struct t3_key *key, const struct t3_found *found, uint64_t ticket)
 {
+    struct t3_row *row = found->row;
     struct t3_correction correction = {
         .kind = row != NULL ? T3_CORRECT_WRITTEN : T3_CORRECT_STALE,
         .collection = collection,
@@ -283,6 +348,7 @@ void t3_write_refresh(struct tears_session *session, struct tears_collection *co
         .version = row != NULL ? t3_schema_row_version(collection->schema, row) : 0,
         .seen = UINT64_MAX,
         .ticket = ticket,
+        .confirmed_ms = found->confirmed_ms,
         .foreign = true};
     t3_correct(session, &correction, 1);
 }

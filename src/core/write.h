@@ -33,9 +33,9 @@ void t3_change_base(struct t3_change *change, const struct tears_schema *schema,
 void t3_write_invalidate(struct tears_session *session, struct tears_collection *collection,
                          const struct t3_key *key);
 
-/* Puts a row that was just read from L3 (NULL: it is not there) over what the caches hold; `ticket`
- * was taken before. */
+/* Puts what was just read from L3 (no row: it is not there) over what the caches hold; `ticket` was
+ * taken before. */
 void t3_write_refresh(struct tears_session *session, struct tears_collection *collection,
-                      const struct t3_key *key, struct t3_row *row, uint64_t ticket);
+                      const struct t3_key *key, const struct t3_found *found, uint64_t ticket);
 
 #endif
