@@ -82,6 +82,21 @@ void t3_pg_release(struct t3_pg_conn *conn);
 /* Connections open now, and of them those that are free: for tests and statistics. */
 void t3_pg_pool_counts(struct t3_pg_pool *pool, uint32_t *open_out, uint32_t *free_out);
 
+/* ---- a connection of one's own --------------------------------------------------------------- */
+
+/* Opens a connection beside the pool, for one thread: neither counted nor lent.  Statuses as of t3_pg_pool_open. */
+tears_status t3_pg_connect(struct t3_pg_pool *pool, struct t3_pg_call *call,
+                           struct t3_pg_conn **conn_out);
+
+/* Closes it; the server gives up what was locked by it.  Accepts NULL. */
+void t3_pg_disconnect(struct t3_pg_conn *conn);
+
+/*
+ * Sleeps until a notification comes (after LISTEN), `wake_fd` can be read (-1: none) or the deadline passes; notifications that
+ * came are forgotten.  TEARS_OK, TEARS_UNAVAILABLE (the connection broke).
+ */
+tears_status t3_pg_listen_wait(struct t3_pg_conn *conn, struct t3_deadline deadline, int wake_fd);
+
 /* ---- parameters ------------------------------------------------------------------------------ */
 
 /* Parameters of one execution; memory is the arena's. */

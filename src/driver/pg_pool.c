@@ -246,6 +246,22 @@ void t3_pg_release(struct t3_pg_conn *conn)
     t3_unlock(&pool->mutex);
 }
 
+/* ---- a connection of one's own ------------------------------------------------------------------
+ */
+
+tears_status t3_pg_connect(struct t3_pg_pool *pool, struct t3_pg_call *call,
+                           struct t3_pg_conn **conn_out)
+{
+    struct t3_pg_call own = {.deadline = t3_deadline_at_most_ms(call->deadline, pool->connect_ms),
+                             .error = call->error};
+    return t3_pg_conn_open(&pool->target, pool->log, &own, conn_out);
+}
+
+void t3_pg_disconnect(struct t3_pg_conn *conn)
+{
+    t3_pg_conn_free(conn);
+}
+
 /* ---- the keeper -------------------------------------------------------------------------------
  */
 

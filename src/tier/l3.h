@@ -35,15 +35,24 @@ struct t3_l3_call {
 
 /* A change that somebody made, as the database noted it in the same transaction. */
 struct t3_l3_note {
-    struct tears_str table;
+    struct tears_str table; /* "": notes were thrown away for their age; anything may have changed */
     const struct tears_str *ids; /* the key's values as text, in the order of the primary key */
-    size_t id_count;
+    size_t id_count;             /* 0: all rows of the table */
     bool is_deletion;
+    bool is_insertion; /* no row had this key just before */
     struct tears_str version; /* text of the version column (of a deleted row: its last); "" none */
     int64_t position;         /* grows from note to note; not in the order of commits */
 };
 
 struct t3_l3_tail;
+
+/* What the outbox is like, without its notes; texts are in the call's arena. */
+struct t3_l3_outbox_look {
+    bool is_installed;
+    bool has_tailer;
+    const struct tears_str *tables; /* whose changes are noted */
+    size_t table_count;
+};
 
 /*
  * The outbox.  Notes are taken away by whoever has dealt with them, in the transaction in which they were read: there is no
@@ -57,6 +66,9 @@ struct t3_l3_outbox_ops {
                            const struct tears_str *tables, size_t count);
     tears_status (*status)(struct t3_l3 *l3, struct t3_l3_call *call,
                            struct tears_outbox_status *status_out);
+    /* The cheap part of it, which everybody asks every few seconds. */
+    tears_status (*look)(struct t3_l3 *l3, struct t3_l3_call *call,
+                         struct t3_l3_outbox_look *look_out);
 
     /*
      * Becomes the one tailer of this database, with a connection of its own.  TEARS_OK; TEARS_NOT_FOUND: there is no outbox;
@@ -66,7 +78,8 @@ struct t3_l3_outbox_ops {
                               struct tears_error *error_out);
     /* Sleeps until there may be notes, at most until the deadline, or until the file descriptor `wake_fd` can be read. */
     tears_status (*tail_wait)(struct t3_l3_tail *tail, struct t3_deadline deadline, int wake_fd);
-    /* Up to `max` notes, in the arena.  What was taken before must have been ended by tail_done. */
+    /* Up to `max` notes, in the arena, those of one row in the order of its changes.  What was taken before must have been ended by
+     * tail_done; when nothing was, there is nothing to end. */
     tears_status (*tail_take)(struct t3_l3_tail *tail, struct t3_arena *arena, size_t max,
                               const struct t3_l3_note **notes_out, size_t *count_out,
                               struct tears_error *error_out);

@@ -173,6 +173,7 @@ static const struct t3_l3_ops ops = {
     .tables = t3_l3_pg_tables,
     .doctor = t3_l3_pg_doctor,
     .free = l3_pg_free,
+    .outbox = &t3_l3_pg_outbox,
 };
 
 tears_status t3_l3_pg_open(const struct t3_l3_options *options, struct t3_l3 **l3_out,

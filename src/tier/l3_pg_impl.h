@@ -179,4 +179,7 @@ tears_status t3_l3_pg_tables(struct t3_l3 *l3, struct t3_l3_call *call,
 tears_status t3_l3_pg_doctor(struct t3_l3 *l3, struct t3_l3_call *call,
                              struct t3_findings *findings);
 
+/* l3_pg_outbox.c */
+extern const struct t3_l3_outbox_ops t3_l3_pg_outbox;
+
 #endif
