@@ -34,6 +34,8 @@ struct t3_repair {
     struct t3_cond wake;
     struct job *first;
     struct job *last;
+    const struct job
+        *mending; /* taken from the queue; its keys stay until it is put back or freed */
     uint64_t count;
     bool stopping;
     bool woken;
@@ -155,9 +157,11 @@ static void *run(void *owner)
             pause_locked(repair, 60000);
             continue;
         }
+        repair->mending = batch;
         t3_unlock(&repair->mutex);
         const bool mended = mend(repair->client, batch, count);
         t3_lock(&repair->mutex);
+        repair->mending = NULL;
         if (mended) {
             t3_count(&repair->client->counters.repairs, count);
             free_batch(batch);
@@ -215,6 +219,24 @@ void t3_repair_wake(struct t3_repair *repair)
     repair->woken = true;
     t3_cond_signal(&repair->wake);
     t3_unlock(&repair->mutex);
+}
+
+static bool is_among(const struct job *job, const struct tears_collection *collection,
+                     const struct t3_key *key)
+{
+    while (job != NULL && (job->collection != collection || !t3_key_equal(&job->key, key)))
+        job = job->next;
+    return job != NULL;
+}
+
+bool t3_repair_holds(struct t3_repair *repair, const struct tears_collection *collection,
+                     const struct t3_key *key)
+{
+    t3_lock(&repair->mutex);
+    const bool holds =
+        is_among(repair->first, collection, key) || is_among(repair->mending, collection, key);
+    t3_unlock(&repair->mutex);
+    return holds;
 }
 
 uint64_t t3_repair_count(struct t3_repair *repair)

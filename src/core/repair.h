@@ -24,6 +24,10 @@ void t3_repair_add(struct t3_repair *repair, struct tears_collection *collection
 /* L2 may answer again: try now. */
 void t3_repair_wake(struct t3_repair *repair);
 
+/* Whether the row waits, or is being corrected. */
+bool t3_repair_holds(struct t3_repair *repair, const struct tears_collection *collection,
+                     const struct t3_key *key);
+
 /* Rows waiting. */
 uint64_t t3_repair_count(struct t3_repair *repair);
 

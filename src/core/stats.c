@@ -11,8 +11,12 @@
 
 #include "base/fail.h"
 #include "base/sized.h"
+#include "base/thread.h"
 #include "core/repair.h"
+#include "core/status.h"
 #include "tier/l1_sqlite.h"
+
+enum { PROOF_WAIT_MS = 1500, PROOF_PAUSE_US = 10000 };
 
 static uint64_t value_of(const atomic_uint_fast64_t *counter)
 {
@@ -58,8 +62,29 @@ static void l2_stats(struct tears_client *client, struct tears_client_stats *sta
     stats->l2_fills = l2.fills;
     stats->l2_fills_lost = l2.fills_lost;
     stats->l2_damaged = l2.damaged;
+    stats->feed_gaps = l2.feed_gaps;
+    stats->feed_losses = l2.feed_losses;
     stats->l2_connected = t3_l2_is_connected(client->l2);
     stats->l2_repairs_waiting = t3_repair_count(client->repair);
+}
+
+static void coherence_stats(const struct t3_counters *counters, struct tears_client_stats *stats)
+{
+    stats->feed_events = value_of(&counters->feed_events);
+    stats->feed_events_own = value_of(&counters->feed_events_own);
+    stats->l1_suspects = value_of(&counters->l1_suspects);
+    stats->l1_verified = value_of(&counters->l1_verified);
+    stats->stale_served = value_of(&counters->stale_served);
+    stats->early_refreshes = value_of(&counters->early_refreshes);
+    stats->fill_leases_won = value_of(&counters->fill_leases_won);
+    stats->fill_leases_waited = value_of(&counters->fill_leases_waited);
+    stats->fill_leases_expired = value_of(&counters->fill_leases_expired);
+    stats->strong_reads = value_of(&counters->strong_reads);
+    stats->announcements = value_of(&counters->announcements);
+    stats->mutations = value_of(&counters->mutations);
+    stats->mutation_retries = value_of(&counters->mutation_retries);
+    stats->outbox_notes = value_of(&counters->outbox_notes);
+    stats->outbox_corrections = value_of(&counters->outbox_corrections);
 }
 
 void tears_client_stats(tears_client *client, struct tears_client_stats *stats_out)
@@ -70,6 +95,7 @@ void tears_client_stats(tears_client *client, struct tears_client_stats *stats_o
     const struct t3_counters *counters = &client->counters;
     l1_stats(client, &stats);
     l2_stats(client, &stats);
+    coherence_stats(counters, &stats);
     stats.l3_reads = value_of(&counters->l3_reads);
     stats.l3_rows_read = value_of(&counters->l3_rows_read);
     stats.l3_writes = value_of(&counters->l3_writes);
@@ -105,13 +131,52 @@ static tears_status l1_findings(struct tears_client *client, struct t3_findings 
                           TEARS_STR(""));
 }
 
+/* A client that was just opened has not proven anything yet, and that is no finding. */
+static uint64_t wait_for_proof(struct tears_session *session)
+{
+    const struct tears_client *client = session->client;
+    const struct t3_deadline deadline = t3_deadline_at_most_ms(
+        t3_session_deadline(session), client->options.l2_wait_ms + PROOF_WAIT_MS);
+    uint64_t age_ms = t3_proof_age_ms(&client->trust);
+    while (age_ms > client->options.staleness_ms_max && !t3_deadline_passed(deadline)) {
+        t3_pause_us(PROOF_PAUSE_US);
+        age_ms = t3_proof_age_ms(&client->trust);
+    }
+    return age_ms;
+}
+
+static tears_status feed_findings(struct tears_session *session, struct t3_findings *findings)
+{
+    struct tears_client *client = session->client;
+    const uint64_t age_ms = wait_for_proof(session);
+    const bool is_current = age_ms <= client->options.staleness_ms_max;
+    struct t3_l2_stats l2 = {0};
+    t3_l2_stats(client->l2, &l2);
+    T3_AUTO(t3_buf_done) struct t3_buf text = {0};
+    T3_TRY(t3_buf_printf(&text, "%llu ms", (unsigned long long)client->options.staleness_ms_max));
+    T3_TRY(t3_finding_add(findings, "l1", 0, "bound of reads", t3_buf_str(&text), TEARS_STR("")));
+    t3_buf_clear(&text);
+    if (age_ms == UINT64_MAX)
+        T3_TRY(t3_buf_put(&text, TEARS_STR("not proven")));
+    else
+        T3_TRY(t3_buf_printf(&text, "proven %llu ms ago", (unsigned long long)age_ms));
+    T3_TRY(t3_buf_printf(&text, ", revision %llu, %llu gaps, %llu losses",
+                         (unsigned long long)atomic_load(&client->trust.revision),
+                         (unsigned long long)l2.feed_gaps, (unsigned long long)l2.feed_losses));
+    return t3_finding_add(findings, "l2", is_current ? 0 : 1, "feed", t3_buf_str(&text),
+                          is_current ? TEARS_STR("")
+                                     : TEARS_STR("rows in L1 are read anew until the stream behind "
+                                                 "the bucket can be followed"));
+}
+
 static tears_status l2_findings(struct tears_session *session, struct t3_findings *findings)
 {
     struct tears_client *client = session->client;
     if (client->l2 == NULL)
         return t3_finding_add(findings, "l2", 0, "reachable", TEARS_STR("not used"),
                               TEARS_STR("several processes need one: TEARS_L2_URL=nats://..."));
-    return t3_l2_doctor(client->l2, findings, t3_session_deadline(session));
+    T3_TRY(t3_l2_doctor(client->l2, findings, t3_session_deadline(session)));
+    return feed_findings(session, findings);
 }
 
 tears_status tears_client_doctor(tears_session *session, const struct tears_finding **findings_out,
