@@ -255,6 +255,7 @@ tears_status tears_client_open(const struct tears_client_options *options,
         return t3_fail_memory(error_out, "core");
     t3_mutex_init(&client->mutex);
     t3_watchers_init(&client->watchers);
+    atomic_init(&client->trust.since_ms, UINT64_MAX); /* nothing is followed so far */
     client->fork_generation = atomic_load(&fork_generation);
     uint8_t uuid[16];
     tears_uuid_new(uuid);
