@@ -196,6 +196,9 @@ static tears_status find_or_create(struct t3_kv *kv, struct tears_error *error_o
     log_differences(kv, &found);
     t3_breaker_close(&kv->breaker);
     atomic_store_explicit(&kv->bucket_is_suspect, false, memory_order_relaxed);
+    atomic_store_explicit(&kv->age_max_ms,
+                          found.max_age_ns > 0 ? ((uint64_t)found.max_age_ns + 999999) / 1000000 : 0,
+                          memory_order_relaxed);
     atomic_store_explicit(&kv->bucket_losses, losses, memory_order_relaxed);
     /* Any replica answers a direct get, one that lags too: then an own write seems undone. */
     const bool is_direct = found.allow_direct && found.replicas <= 1;
@@ -473,6 +476,11 @@ void t3_kv_set_epoch(struct t3_kv *kv, const char epoch[T3_KV_EPOCH_BYTES + 1])
     if (!t3_kv_parse_epoch(tears_str_c(epoch), &number))
         number = 0;
     atomic_store_explicit(&kv->epoch, number, memory_order_relaxed);
+}
+
+uint64_t t3_kv_age_max_ms(struct t3_kv *kv)
+{
+    return atomic_load_explicit(&kv->age_max_ms, memory_order_relaxed);
 }
 
 bool t3_kv_is_usable(struct t3_kv *kv)

@@ -50,6 +50,7 @@ struct t3_kv {
     struct t3_kv_options options;
     char bucket[T3_KV_BUCKET_BYTES_MAX + 1];
     char writer[64];
+    _Atomic uint64_t age_max_ms; /* see t3_kv_age_max_ms */
     _Atomic uint64_t epoch; /* the 16 hexadecimal digits; 0: none.  Orders nothing */
     char direct_prefix[2 * T3_KV_BUCKET_BYTES_MAX + 64]; /* "$JS.API.DIRECT.GET.KV_b.$KV.b." */
     char stored_get[T3_KV_BUCKET_BYTES_MAX + 64];        /* "$JS.API.STREAM.MSG.GET.KV_b" */
