@@ -1,7 +1,7 @@
 /*
  * l2.c -- the shared tier as a whole: its connections, bucket, notices.
  *
- * Owns:     three connections, the bucket's driver, the bus.
+ * Owns:     three connections, the bucket's driver, the bus, the feed (l2_feed.c).
  * Must not know: in which order tiers are asked.
  * Threads:  any; news come on threads of the NATS library, through the sink.
  * Fails:    TEARS_INVALID for options; a server that is away is no failure.
@@ -18,11 +18,14 @@
 
 static const char origin[] = "l2";
 
+enum { FIRST_PROOF_MS_MAX = 300 };
+
 /* -- news from below ----------------------------------------------------------------------- */
 
 static void on_connected(void *owner)
 {
     struct t3_l2 *l2 = owner;
+    t3_l2_feed_connected(l2);
     if (l2->sink.reconnected != NULL)
         l2->sink.reconnected(l2->sink.owner);
 }
@@ -98,6 +101,24 @@ static tears_status open_connections(struct t3_l2 *l2, const struct t3_l2_option
     return t3_nats_open(&nats, &l2->prompt, error_out);
 }
 
+/* Follows the bucket.  What is read before the first proof would have to be read again, so that is waited for, if the server is there. */
+static tears_status open_feed(struct t3_l2 *l2, uint64_t probe_ms, struct tears_error *error_out)
+{
+    struct tears_error error = {0};
+    const tears_status status =
+        t3_kv_open_bucket(l2->kv, t3_deadline_in_ms(3 * l2->wait_ms), &error);
+    if (status == TEARS_NO_MEMORY)
+        return t3_fail_memory(error_out, origin);
+    T3_TRY(t3_l2_feed_start(l2, probe_ms, error_out));
+    if (status == TEARS_OK)
+        t3_l2_feed_wait(
+            l2,
+            t3_deadline_in_ms(l2->wait_ms < FIRST_PROOF_MS_MAX ? l2->wait_ms : FIRST_PROOF_MS_MAX));
+    else /* the first operation that can will open it */
+        t3_log(l2->log, TEARS_LOG_WARN, origin, "%s", error.message);
+    return TEARS_OK;
+}
+
 static tears_status start(struct t3_l2 *l2, const struct t3_l2_options *options,
                           struct tears_error *error_out)
 {
@@ -121,12 +142,7 @@ static tears_status start(struct t3_l2 *l2, const struct t3_l2_options *options,
         .owner = l2,
     };
     T3_TRY(t3_bus_new(l2->prompt, T3_NOTICE_SUBJECT, &sink, &l2->bus, error_out));
-    struct tears_error error = {0};
-    const tears_status status =
-        t3_kv_open_bucket(l2->kv, t3_deadline_in_ms(3 * l2->wait_ms), &error);
-    if (status != TEARS_OK) /* the first operation that can will open it */
-        t3_log(l2->log, TEARS_LOG_WARN, origin, "%s", error.message);
-    return status == TEARS_NO_MEMORY ? t3_fail_memory(error_out, origin) : TEARS_OK;
+    return open_feed(l2, options->probe_ms, error_out);
 }
 
 tears_status t3_l2_open(const struct t3_l2_options *options, struct t3_l2 **l2_out,
@@ -136,7 +152,10 @@ tears_status t3_l2_open(const struct t3_l2_options *options, struct t3_l2 **l2_o
     if (l2 == NULL)
         return t3_fail_memory(error_out, origin);
     t3_mutex_init(&l2->dead_mutex);
+    t3_l2_feed_init(l2);
     tears_status status = t3_l2_fills_init(l2);
+    const tears_status observed = t3_l2_observed_init(l2);
+    status = status == TEARS_OK ? observed : status;
     if (status != TEARS_OK)
         (void)t3_fail_memory(error_out, origin);
     else
@@ -154,11 +173,14 @@ void t3_l2_free(struct t3_l2 *l2)
     if (l2 == NULL)
         return;
     t3_bus_free(l2->bus); /* first: its callbacks use all the others */
+    t3_l2_feed_stop(l2);  /* needs the connection to tidy up on the server */
     t3_kv_free(l2->kv);
     t3_nats_free(l2->prompt);
     t3_nats_free(l2->pumped);
     t3_nats_free(l2->gathering);
     t3_l2_fills_done(l2);
+    t3_l2_observed_done(l2);
+    t3_l2_feed_done(l2);
     t3_mutex_done(&l2->dead_mutex);
     t3_free(l2);
 }
@@ -166,6 +188,11 @@ void t3_l2_free(struct t3_l2 *l2)
 bool t3_l2_is_connected(struct t3_l2 *l2)
 {
     return t3_kv_is_usable(l2->kv);
+}
+
+void t3_l2_set_only_copy(struct t3_l2 *l2)
+{
+    atomic_store_explicit(&l2->is_only_copy, true, memory_order_relaxed);
 }
 
 /* -- notices ------------------------------------------------------------------------------- */
@@ -233,4 +260,8 @@ void t3_l2_stats(struct t3_l2 *l2, struct t3_l2_stats *stats_out)
     stats_out->fills = value_of(&l2->fill_count);
     stats_out->fills_lost = value_of(&l2->fills_lost);
     stats_out->damaged = value_of(&l2->damaged);
+    struct t3_follow_stats feed;
+    t3_l2_feed_stats(l2, &feed);
+    stats_out->feed_gaps = feed.gaps;
+    stats_out->feed_losses = feed.losses;
 }

@@ -86,7 +86,7 @@ enum t3_l2_state {
     T3_L2_ABSENT,    /* nothing under the key: revision 0 */
     T3_L2_TOMBSTONE, /* a delete marker */
     T3_L2_ROW,
-    T3_L2_DAMAGED /* a value that is no row of this table, or another row's, or of another bucket: to be treated as absent */
+    T3_L2_DAMAGED /* a value that is no row of this table, or another row's, or of another bucket: a miss */
 };
 
 /* Whether somebody has announced something under the key, and the time for it is not over.  The time counts from when
@@ -103,9 +103,10 @@ struct t3_l2_entry {
     int64_t version; /* from the header, else the row's version column; 0 unknown */
     enum t3_l2_lease lease;
     uint64_t lease_left_ms; /* of an active lease */
+    bool hides_nothing; /* a marker that was announced where nothing was: no version was ever under it */
     struct t3_row *row;
     struct tears_str
-        origin; /* who wrote it, in the arena, or ""; only when the get was asked for it */
+        origin; /* who wrote it, in the arena, or ""; t3_l2_inspect only */
 };
 
 /* Reads many keys in one round trip.  TEARS_OK, TEARS_UNAVAILABLE, TEARS_TIMEOUT, TEARS_NO_MEMORY. */
@@ -113,6 +114,12 @@ tears_status t3_l2_get(struct t3_l2 *l2, const struct tears_schema *schema,
                        const struct t3_key *keys, size_t count, struct t3_arena *arena,
                        struct t3_deadline deadline, struct t3_l2_entry *entries_out,
                        struct tears_error *error_out);
+
+/* One key for a person to look at: with its origin, and counted nowhere.  As t3_l2_get. */
+tears_status t3_l2_inspect(struct t3_l2 *l2, const struct tears_schema *schema,
+                           const struct t3_key *key, struct t3_arena *arena,
+                           struct t3_deadline deadline, struct t3_l2_entry *entry_out,
+                           struct tears_error *error_out);
 
 /* A row (or, row NULL, its deletion) to put over whatever older version is there. */
 struct t3_l2_put {
@@ -125,7 +132,8 @@ struct t3_l2_put {
         authoritative; /* an insert or delete that the database just confirmed: goes over any version seen before it */
     /* results */
     tears_status
-        status; /* OK; CONFLICT: a newer version is there and stays; UNAVAILABLE, TIMEOUT: not corrected */
+        status; /* OK; CONFLICT: the row is not there, because something newer is, or another writer's announcement:
+                   neither may it be kept elsewhere; UNAVAILABLE, TIMEOUT: not corrected */
     uint64_t revision; /* OK: of what was put */
 };
 
@@ -183,8 +191,9 @@ struct t3_l2_swap {
 };
 
 /*
- * TEARS_OK (stored), TEARS_CONFLICT (something else is there), TEARS_LIMIT (the server does not take it), TEARS_UNAVAILABLE,
- * TEARS_TIMEOUT (it may have happened: what is stored could not be read either), TEARS_NO_MEMORY.
+ * TEARS_OK (stored), TEARS_CONFLICT (something else is there, and this was never stored), TEARS_LIMIT (the server does not take
+ * it), TEARS_UNAVAILABLE (it was not sent), TEARS_TIMEOUT (it may have happened: what is stored could not be read before the
+ * deadline, or is something else by now), TEARS_NO_MEMORY.
  */
 tears_status t3_l2_swap(struct t3_l2 *l2, const struct tears_schema *schema,
                         struct t3_l2_swap *swap, struct t3_arena *arena,
@@ -204,6 +213,9 @@ tears_status t3_l2_notify(struct t3_l2 *l2, const struct tears_schema *schema,
 /* Sends a malformed notice to the dead-letter subject `{namespace}.deadletter.threetears.cache.invalidate`, rate-limited. */
 void t3_l2_dead_letter(struct t3_l2 *l2, struct tears_str payload, const char *error_type,
                        const char *error_message);
+
+/* A table without L3 is kept here: the doctor then says what the bucket can lose. */
+void t3_l2_set_only_copy(struct t3_l2 *l2);
 
 tears_status t3_l2_doctor(struct t3_l2 *l2, struct t3_findings *findings,
                           struct t3_deadline deadline);

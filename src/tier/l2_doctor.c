@@ -1,5 +1,5 @@
 /*
- * l2_doctor.c -- examines L2: reachable, version, the bucket's settings, speed.
+ * l2_doctor.c -- examines L2: reachable, version, the bucket's settings, speed, the feed.
  *
  * Owns:     nothing.
  * Must not know: the other tiers.
@@ -100,6 +100,49 @@ static tears_status examine_limits(const struct t3_kv_settings *found, struct t3
     return add(findings, FINE, "bucket content", &value, "");
 }
 
+/* For a table without L3 the bucket is no cache.  An acknowledged put to one server is not on its disk yet, unless that server syncs
+ * always (sync_interval), which it does not tell. */
+static tears_status examine_only_copy(struct t3_l2 *l2, const struct t3_kv_settings *found,
+                                      struct t3_findings *findings)
+{
+    static const char in_memory[] =
+        "tables without L3 end with the server: make the bucket with storage file, and "
+        "replicas 3 on a cluster";
+    if (!atomic_load_explicit(&l2->is_only_copy, memory_order_relaxed))
+        return TEARS_OK;
+    if (!found->on_file)
+        return t3_finding_add(findings, tier, WORTH_CHANGING, "tables without L3",
+                              TEARS_STR("kept in memory only"), tears_str_c(in_memory));
+    return t3_finding_add(findings, tier, FINE, "tables without L3",
+                          found->replicas > 1
+                              ? TEARS_STR("on files of several servers")
+                              : TEARS_STR("on one server's files, written with its sync_interval"),
+                          TEARS_STR(""));
+}
+
+/* Whether this process hears of what others do. */
+static tears_status examine_feed(struct t3_l2 *l2, struct t3_findings *findings)
+{
+    T3_AUTO(t3_buf_done) struct t3_buf value = {0};
+    struct t3_follow_stats stats;
+    struct t3_l2_feed feed;
+    t3_l2_feed(l2, &feed);
+    t3_l2_feed_stats(l2, &stats);
+    if (feed.is_followed) {
+        T3_TRY(t3_buf_printf(&value, "followed, to revision %" PRIu64, feed.revision));
+        return add(findings, FINE, "feed", &value, "");
+    }
+    if (stats.consumers == 0)
+        return t3_finding_add(
+            findings, tier, BROKEN, "feed", TEARS_STR("no consumer"),
+            TEARS_STR("the server refuses a consumer on the bucket's stream: check "
+                      "the user's permissions ($JS.API.CONSUMER.>) and max_consumers; "
+                      "rows in L1 are read again all the time meanwhile"));
+    return t3_finding_add(findings, tier, WORTH_CHANGING, "feed", TEARS_STR("not proven"),
+                          TEARS_STR("the server is slow or was away a moment ago; rows in L1 are "
+                                    "read again until the feed is proven"));
+}
+
 static tears_status examine_bucket(struct t3_l2 *l2, struct t3_findings *findings,
                                    struct t3_deadline deadline)
 {
@@ -117,6 +160,7 @@ static tears_status examine_bucket(struct t3_l2 *l2, struct t3_findings *finding
     T3_TRY(add_setting(
         findings, found.allow_direct, "bucket allow_direct", found.allow_direct ? "true" : "false",
         "made by another program; update the stream to allow_direct for faster reads"));
+    T3_TRY(examine_only_copy(l2, &found, findings));
     T3_TRY(add_setting(findings, found.on_file == l2->wanted.on_file, "bucket storage",
                        found.on_file ? "file" : "memory",
                        "not the storage asked for: it is chosen when the bucket is made"));
@@ -138,5 +182,6 @@ tears_status t3_l2_doctor(struct t3_l2 *l2, struct t3_findings *findings,
         t3_finding_add(findings, tier, FINE, "connection", TEARS_STR("connected"), TEARS_STR("")));
     T3_TRY(examine_server(l2, findings, deadline));
     T3_TRY(examine_latency(l2, findings));
-    return examine_bucket(l2, findings, deadline);
+    T3_TRY(examine_bucket(l2, findings, deadline));
+    return examine_feed(l2, findings);
 }

@@ -7,12 +7,19 @@
  * Fails:    by not filling: the next reader tries again.
  * Begin at: t3_l2_fill().
  *
+ * What stops a fill of an old row is the marker of the write that made it old.  In a bucket that forgets entries by age the marker is
+ * gone one day; so a fill older than half that age is not made.  The other half is for the way to the server.
+ *
+ * A fill is marked as one (Tears-Fill) when nothing was under its key, or a fill lease over nothing.  Over anything else it may hide
+ * a change from those who follow the stream, which keeps one message for a key; then it looks like a put to them.
+ *
  * A fill's ticket is a number counted up; its lowest bits are its place in the table.  An answer
  * whose ticket is not the one in its place is late: that fill was forgotten.
  */
 #include "tier/l2_impl.h"
 
 #include "base/alloc.h"
+#include "base/str.h"
 #include "schema/row_codec.h"
 
 struct l2_fill {
@@ -169,24 +176,20 @@ static tears_status send_fill(struct t3_l2 *l2, const struct t3_kv_request *requ
     char reply_to[T3_BUS_REPLY_BYTES];
     t3_bus_reply_to(l2->bus, ticket, reply_to);
     const tears_status status = t3_kv_send(l2->kv, request, reply_to);
-    if (status == TEARS_OK)
-        t3_l2_count(&l2->fill_count, 1);
     return status == TEARS_INVALID ? TEARS_LIMIT : status;
 }
 
-tears_status t3_l2_fill(struct t3_l2 *l2, const struct tears_schema *schema, void *collection,
-                        const struct t3_key *key, const struct t3_row *row, int64_t version,
-                        uint64_t seen, uint64_t began_ms)
+/* Whether the marker that should stop the fill may have been forgotten. */
+static bool is_too_old(struct t3_l2 *l2, uint64_t began_ms)
 {
-    (void)began_ms;
-    if (!t3_kv_is_usable(l2->kv))
-        return TEARS_UNAVAILABLE;
-    T3_AUTO(t3_buf_done) struct t3_buf text = {0};
-    T3_AUTO(t3_buf_done) struct t3_buf body = {0};
-    size_t start;
-    T3_TRY(t3_l2_put_keys(schema, key, 1, &text, &start));
-    T3_TRY(t3_row_encode(schema, row, &body));
-    struct l2_fill fill = {.collection = collection, .version = version};
+    const uint64_t age_max_ms = t3_kv_age_max_ms(l2->kv);
+    return age_max_ms != 0 && t3_now_coarse_ms() - began_ms >= age_max_ms / 2;
+}
+
+/* Copies the key, remembers the fill and sends it. */
+static tears_status start_fill(struct t3_l2 *l2, const struct t3_kv_request *request,
+                               const struct t3_key *key, struct l2_fill fill)
+{
     uint64_t ticket = 0;
     if (!copy_key(key, &fill.key))
         return TEARS_NO_MEMORY;
@@ -194,16 +197,55 @@ tears_status t3_l2_fill(struct t3_l2 *l2, const struct tears_schema *schema, voi
         free_key(&fill.key);
         return TEARS_LIMIT;
     }
-    const struct t3_kv_request request = {
+    const tears_status status = send_fill(l2, request, ticket);
+    if (status == TEARS_OK)
+        t3_l2_count(&l2->fill_count, 1);
+    else if (recall(&l2->fills, ticket, &fill))
+        free_key(&fill.key);
+    return status;
+}
+
+/* A lease is taken back without anyone waiting for it, or hearing whether it worked: it would run out anyway. */
+static tears_status take_back(struct t3_l2 *l2, struct t3_kv_request *request, bool hides_nothing)
+{
+    request->verb = T3_KV_DELETE;
+    request->has_version = !hides_nothing || request->version != 0;
+    request->is_fill = true;
+    return send_fill(l2, request, 0);
+}
+
+tears_status t3_l2_fill(struct t3_l2 *l2, const struct tears_schema *schema, void *collection,
+                        const struct t3_key *key, const struct t3_row *row, int64_t version,
+                        uint64_t seen, uint64_t began_ms)
+{
+    if (!t3_kv_is_usable(l2->kv))
+        return TEARS_UNAVAILABLE;
+    if (row != NULL && is_too_old(l2, began_ms))
+        return TEARS_LIMIT;
+    T3_AUTO(t3_buf_done) struct t3_buf text = {0};
+    T3_AUTO(t3_buf_done) struct t3_buf ids = {0};
+    T3_AUTO(t3_buf_done) struct t3_buf body = {0};
+    struct l2_known known = {0};
+    size_t start;
+    T3_TRY(t3_l2_put_keys(schema, key, 1, &text, &start));
+    T3_TRY(t3_l2_put_ids(schema, key, text.ptr, &ids));
+    if (seen != 0)
+        (void)t3_l2_recall(l2, tears_str_c(text.ptr), seen, &known);
+    struct t3_kv_request request = {
         .verb = T3_KV_PUT,
-        .key = text.ptr + start,
-        .value = t3_buf_str(&body),
+        .key = text.ptr,
         .expected = seen,
         .has_version = schema->version_column != T3_NO_COLUMN,
         .version = version,
+        .is_fill = seen == 0 || (known.hides_nothing && !known.is_write),
+        .ids = t3_buf_str(&ids),
     };
-    const tears_status status = send_fill(l2, &request, ticket);
-    if (status != TEARS_OK && recall(&l2->fills, ticket, &fill))
-        free_key(&fill.key);
-    return status;
+    if (row == NULL)
+        return take_back(l2, &request, seen == 0 || known.hides_nothing);
+    if (known.is_write && known.left_ms > 0)
+        return TEARS_LIMIT; /* the row is about to change */
+    T3_TRY(t3_row_encode(schema, row, &body));
+    request.value = t3_buf_str(&body);
+    const struct l2_fill fill = {.collection = collection, .version = version};
+    return start_fill(l2, &request, key, fill);
 }

@@ -20,10 +20,20 @@
  *   - a lost race in a table without versions;
  *   - more lost races than we care to run;
  *   - a freshly inserted row that meets a row of a higher version: one left behind by a failed
- * delete of an earlier row with this key, or a newer one. Nobody can tell. But a marker must not
- * make the version under a key go down, or a late put of an older row would pass it.  So a marker
- * has the highest version known, or none at all; and a put that has not seen a marker before never
- * goes over one that has none.
+ *     delete of an earlier row with this key, or a newer one; nobody can tell;
+ *   - a compare-and-swap during which the bucket turned out to be another one.
+ * But a marker must not make the version under a key go down, or a late put of an older row would
+ * pass it.  So a marker has the highest version known, or none at all; and a put that has not seen
+ * a marker before never goes over one that has none.
+ *
+ * A marker that was there before a write says nothing about readers that saw it, asked the database before the write,
+ * and are on their way back to fill over it.  So a write that leaves a marker in place puts it anew, unless the marker is newer
+ * than the write: then those readers have read what is newer too.
+ *
+ * Announcements (l2_lease.c) are markers whose writer will come back for them.  While one is good, no row is put over it but by its
+ * own writer: if that one dies between its commit and its put, the row would stay.  Others put the
+ * announcement anew, with their version when that is higher, and end in a conflict: the announcer then loses its
+ * compare-and-swap, and goes by versions.
  */
 #include "tier/l2_impl.h"
 
@@ -48,16 +58,19 @@ struct step {
     struct t3_l2_put *put;
     const char *key;
     struct tears_str body; /* empty for a delete marker */
+    struct tears_str ids;  /* of a key whose text is a hash */
     enum stage stage;
     bool is_marker; /* a marker is to be written */
     bool has_version;
     bool ends_in_conflict; /* the marker stands for a lost race */
     int64_t version;
+    uint64_t lease_ms; /* of a marker: an announcement of another writer that stays in force */
     uint64_t expected;
 };
 
 struct putting {
     struct t3_l2 *l2;
+    uint64_t generation; /* of the bucket that remembered revisions are of */
     const struct tears_schema *schema;
     struct step *steps;
     size_t count;
@@ -80,6 +93,7 @@ static void write_over(struct step *step, uint64_t revision)
 {
     step->stage = STAGE_WRITE;
     step->expected = revision;
+    step->lease_ms = 0;
 }
 
 static void write_marker(struct step *step, uint64_t revision, int64_t version)
@@ -99,15 +113,35 @@ static void write_last_marker(struct step *step, bool ends_in_conflict)
     step->ends_in_conflict = ends_in_conflict;
 }
 
-/* Where a put starts. */
-static void begin(struct step *step)
+static bool goes_by_seen(const struct step *step)
+{
+    return step->put->seen != UINT64_MAX && step->expected == step->put->seen;
+}
+
+/* Puts another writer's announcement anew: it stays in force, and its writer must look again. */
+static void renew_announcement(struct step *step, uint64_t revision, uint64_t left_ms)
+{
+    write_over(step, revision);
+    step->is_marker = true;
+    step->lease_ms = left_ms;
+    step->ends_in_conflict = step->put->row != NULL;
+}
+
+/* Where a put starts.  What is seen may be one's own announcement, and that may have gone over another's. */
+static void begin(struct t3_l2 *l2, struct step *step)
 {
     const struct t3_l2_put *put = step->put;
     const bool has_seen = put->seen != UINT64_MAX;
+    struct l2_known known = {0};
     step->is_marker = put->row == NULL;
     step->has_version = put->versioned;
     step->version = put->version;
-    if (has_seen)
+    if (has_seen && put->seen != 0)
+        (void)t3_l2_recall(l2, tears_str_c(step->key), put->seen, &known);
+    if (known.under_left_ms > 0) {
+        renew_announcement(step, put->seen, known.under_left_ms);
+        step->has_version = true; /* else the announcement would say that nothing was there */
+    } else if (has_seen)
         write_over(step, put->seen);
     else if (put->row != NULL && (put->authoritative || !put->versioned))
         write_over(step, 0); /* nothing there is what is likely, or all that we may replace */
@@ -117,25 +151,46 @@ static void begin(struct step *step)
         write_last_marker(step, false);
 }
 
+/* The highest version known of two, of which that of the entry may not be known. */
+static int64_t highest(const struct t3_l2_entry *entry, int64_t version)
+{
+    if (entry->hides_nothing)
+        return version;
+    return entry->version == 0 || entry->version > version ? entry->version : version;
+}
+
+/* A marker over one that may be older than the write, so that fills over the old one fail. */
+static void renew_marker(struct step *step, const struct t3_l2_entry *entry)
+{
+    write_marker(step, entry->revision, highest(entry, step->put->version));
+    step->has_version = step->version != 0;
+}
+
 /* The rules for a row that finds `entry` under its key. */
 static void row_after_read(struct step *step, const struct t3_l2_entry *entry)
 {
     const struct t3_l2_put *put = step->put;
+    const bool is_newer = entry->version != 0 && entry->version < put->version;
     switch (entry->state) {
     case T3_L2_ABSENT:
-    case T3_L2_DAMAGED:
         write_over(step, entry->revision);
         break;
     case T3_L2_TOMBSTONE:
-        if (entry->version != 0 && entry->version < put->version)
+    case T3_L2_DAMAGED:
+        if (is_newer || entry->hides_nothing || entry->revision == put->seen ||
+            (entry->state == T3_L2_DAMAGED && entry->version == 0))
             write_over(step, entry->revision);
-        else /* it may be newer: it stays, and readers ask the database */
+        else if (entry->version != 0) /* it may be newer: it stays, and readers ask the database */
             end(step, put->authoritative ? TEARS_OK : TEARS_CONFLICT, entry->revision);
+        else {
+            renew_marker(step, entry);
+            step->ends_in_conflict = !put->authoritative;
+        }
         break;
     case T3_L2_ROW:
-        if (entry->version == put->version) /* ours, or a reader's fill of the same row */
-            end(step, TEARS_OK, entry->revision);
-        else if (entry->version < put->version)
+        if (entry->version == put->version && !put->authoritative)
+            end(step, TEARS_OK, entry->revision); /* ours, or a reader's fill of the same row */
+        else if (entry->version <= put->version)
             write_over(step, entry->revision);
         else if (put->authoritative) {
             write_marker(step, entry->revision, entry->version);
@@ -153,14 +208,16 @@ static void marker_after_read(struct step *step, const struct t3_l2_entry *entry
     switch (entry->state) {
     case T3_L2_ABSENT: /* a marker even here: it stops a fill that read the database before the
                           delete */
-    case T3_L2_DAMAGED:
         write_marker(step, entry->revision, put->version);
         break;
     case T3_L2_TOMBSTONE:
-        if (entry->version == 0 || entry->version >= put->version)
+    case T3_L2_DAMAGED:
+        if (entry->state == T3_L2_TOMBSTONE && entry->version > put->version)
             end(step, TEARS_OK, entry->revision);
-        else
+        else if (entry->state == T3_L2_DAMAGED && entry->version == 0)
             write_marker(step, entry->revision, put->version);
+        else
+            renew_marker(step, entry);
         break;
     case T3_L2_ROW:
         if (entry->version > put->version && !put->authoritative)
@@ -172,23 +229,33 @@ static void marker_after_read(struct step *step, const struct t3_l2_entry *entry
     }
 }
 
+/* The rules of a table without versions: whoever comes second leaves a marker. */
+static void unversioned_after_read(struct step *step, const struct t3_l2_entry *entry)
+{
+    if (entry->revision == step->put->seen)
+        write_over(step, entry->revision); /* the first try has not happened, or not yet */
+    else
+        write_last_marker(step, step->put->row != NULL);
+}
+
 /* Decides what to do, knowing what is under the key now. */
 static void after_read(struct step *step, const struct t3_l2_entry *entry)
 {
+    const struct t3_l2_put *put = step->put;
     step->ends_in_conflict = false;
-    if (step->put->row == NULL)
+    step->is_marker = put->row == NULL;
+    step->has_version = put->versioned;
+    step->version = put->version;
+    if (entry->lease == T3_L2_WRITE_LEASE && entry->revision != put->seen) {
+        renew_announcement(step, entry->revision, entry->lease_left_ms);
+        step->version = put->versioned ? highest(entry, put->version) : entry->version;
+        step->has_version = !entry->hides_nothing || step->version != 0;
+    } else if (!put->versioned)
+        unversioned_after_read(step, entry);
+    else if (put->row == NULL)
         marker_after_read(step, entry);
     else
         row_after_read(step, entry);
-}
-
-/* What a write that lost its race does next. */
-static void after_race(struct step *step)
-{
-    if (step->put->versioned)
-        step->stage = STAGE_READ;
-    else
-        write_last_marker(step, step->put->row != NULL);
 }
 
 static void after_failure(struct step *step, tears_status status)
@@ -196,17 +263,29 @@ static void after_failure(struct step *step, tears_status status)
     if (status == TEARS_LIMIT || status == TEARS_INVALID)
         end(step, TEARS_OK, 0); /* a key that cannot be sent is in no bucket: nothing to correct */
     else if (status == TEARS_TIMEOUT)
-        after_race(step); /* it may have happened */
+        step->stage = STAGE_READ; /* it may have happened */
     else
         end(step, status, 0);
 }
 
-static void after_write(struct step *step, const struct t3_kv_request *request)
+/* A write was stored.  A remembered revision is one of the bucket of then; if the bucket has become another one since, what it
+ * replaced is not known. */
+static void after_stored(const struct putting *putting, struct step *step, uint64_t revision)
+{
+    if (goes_by_seen(step) && step->put->seen != 0 &&
+        t3_l2_generation(putting->l2) != putting->generation)
+        write_last_marker(step, step->put->row != NULL);
+    else
+        end(step, step->ends_in_conflict ? TEARS_CONFLICT : TEARS_OK, revision);
+}
+
+static void after_write(const struct putting *putting, struct step *step,
+                        const struct t3_kv_request *request)
 {
     if (request->outcome == T3_KV_STORED)
-        end(step, step->ends_in_conflict ? TEARS_CONFLICT : TEARS_OK, request->revision);
+        after_stored(putting, step, request->revision);
     else if (request->outcome == T3_KV_RACED)
-        after_race(step);
+        step->stage = STAGE_READ;
     else if (request->outcome != T3_KV_REFUSED)
         after_failure(step, request->status);
     else if (step->is_marker && step->expected == T3_KV_ANY_REVISION)
@@ -237,6 +316,8 @@ static size_t ask(struct putting *putting, enum stage stage)
             request.expected = step->expected;
             request.has_version = step->has_version;
             request.version = step->version;
+            request.ids = step->ids;
+            request.lease_ms = step->is_marker ? step->lease_ms : 0;
         }
         putting->asked[count] = step;
         putting->requests[count++] = request;
@@ -272,8 +353,10 @@ static void read_round(struct putting *putting, struct tears_error *error_out)
         else if (t3_l2_read_entry(putting->l2, putting->schema, step->put->key, request,
                                   putting->arena, &entry) != TEARS_OK)
             end(step, TEARS_NO_MEMORY, 0);
-        else
+        else {
+            t3_l2_count(&putting->l2->damaged, entry.state == T3_L2_DAMAGED ? 1 : 0);
             after_read(step, &entry);
+        }
     }
     t3_kv_release(putting->requests, count);
 }
@@ -285,7 +368,7 @@ static void write_round(struct putting *putting, struct tears_error *error_out)
         return;
     exchange(putting, count, error_out);
     for (size_t i = 0; i < count; i++)
-        after_write(putting->asked[i], &putting->requests[i]);
+        after_write(putting, putting->asked[i], &putting->requests[i]);
     t3_kv_release(putting->requests, count);
 }
 
@@ -350,28 +433,62 @@ static size_t window_of(const struct t3_l2_put *puts, size_t count)
     return n;
 }
 
+/* The texts that the steps of a window point into. */
+struct texts {
+    struct t3_buf keys;
+    struct t3_buf ids;
+    struct t3_buf bodies;
+    size_t *starts; /* of keys; NUL-terminated */
+    size_t *ids_ends;
+    size_t *body_ends;
+};
+
+static void texts_done(struct texts *texts)
+{
+    t3_buf_done(&texts->keys);
+    t3_buf_done(&texts->ids);
+    t3_buf_done(&texts->bodies);
+}
+
+static tears_status write_texts(const struct putting *putting, struct t3_l2_put *puts,
+                                struct texts *texts)
+{
+    const size_t count = putting->count;
+    texts->starts = t3_arena_array(putting->arena, 3 * count, sizeof texts->starts[0]);
+    if (texts->starts == NULL)
+        return TEARS_NO_MEMORY;
+    texts->ids_ends = texts->starts + count;
+    texts->body_ends = texts->ids_ends + count;
+    for (size_t i = 0; i < count; i++) {
+        const struct t3_key *key = puts[i].key;
+        T3_TRY(t3_l2_put_keys(putting->schema, key, 1, &texts->keys, &texts->starts[i]));
+        T3_TRY(
+            t3_l2_put_ids(putting->schema, key, texts->keys.ptr + texts->starts[i], &texts->ids));
+        texts->ids_ends[i] = texts->ids.len;
+    }
+    return encode_bodies(putting->schema, puts, count, &texts->bodies, texts->body_ends);
+}
+
+/* The i-th of the texts that end at `ends`. */
+static struct tears_str part(const struct t3_buf *all, const size_t *ends, size_t i)
+{
+    const size_t start = i > 0 ? ends[i - 1] : 0;
+    return tears_str_n(t3_buf_str(all).ptr + start, ends[i] - start);
+}
+
 static tears_status put_window(struct putting *putting, struct t3_l2_put *puts,
                                struct tears_error *error_out)
 {
-    T3_AUTO(t3_buf_done) struct t3_buf text = {0};
-    T3_AUTO(t3_buf_done) struct t3_buf bodies = {0};
-    const size_t count = putting->count;
-    size_t *offsets = t3_arena_array(putting->arena, 2 * count, sizeof *offsets);
-    if (offsets == NULL)
-        return TEARS_NO_MEMORY;
-    for (size_t i = 0; i < count; i++)
-        T3_TRY(t3_l2_put_keys(putting->schema, puts[i].key, 1, &text, &offsets[i]));
-    size_t *ends = offsets + count;
-    T3_TRY(encode_bodies(putting->schema, puts, count, &bodies, ends));
-    for (size_t i = 0; i < count; i++) {
-        const size_t body_start = i > 0 ? ends[i - 1] : 0;
-        const struct tears_str all = t3_buf_str(&bodies);
+    T3_AUTO(texts_done) struct texts texts = {0};
+    T3_TRY(write_texts(putting, puts, &texts));
+    for (size_t i = 0; i < putting->count; i++) {
         putting->steps[i] = (struct step){
             .put = &puts[i],
-            .key = text.ptr + offsets[i],
-            .body = tears_str_n(all.ptr + body_start, ends[i] - body_start),
+            .key = texts.keys.ptr + texts.starts[i],
+            .body = part(&texts.bodies, texts.body_ends, i),
+            .ids = part(&texts.ids, texts.ids_ends, i),
         };
-        begin(&putting->steps[i]);
+        begin(putting->l2, &putting->steps[i]);
     }
     run_rounds(putting, error_out);
     return TEARS_OK;
@@ -401,6 +518,7 @@ tears_status t3_l2_put(struct t3_l2 *l2, const struct tears_schema *schema, stru
     const size_t most = count < T3_KV_BATCH_MAX ? count : T3_KV_BATCH_MAX;
     struct putting putting = {
         .l2 = l2,
+        .generation = t3_l2_generation(l2),
         .schema = schema,
         .steps = t3_arena_array(arena, most, sizeof(struct step)),
         .requests = t3_arena_array(arena, most, sizeof(struct t3_kv_request)),
