@@ -34,7 +34,8 @@ struct tears_session_options {
 /**
  * Starts a session.
  * @param options  NULL: defaults.
- * @return TEARS_OK, TEARS_MISUSE (a forked child), TEARS_UNSUPPORTED, TEARS_NO_MEMORY.
+ * @return TEARS_OK, TEARS_MISUSE (a forked child), TEARS_INVALID (consistency or bound, as
+ * tears_session_set_consistency), TEARS_UNSUPPORTED, TEARS_NO_MEMORY.
  * @thread any  @since 0.1
  */
 TEARS_API TEARS_CHECKED tears_status tears_session_new(tears_client *client,

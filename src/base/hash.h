@@ -6,7 +6,7 @@
 
 #include "base/macros.h"
 
-/* For tables in memory; not stable across versions, not for secrets. */
+/* XXH3 of xxhash 0.8 and later: the same in every process and on every machine.  Not for secrets. */
 uint64_t t3_hash(const void *bytes, size_t len, uint64_t seed);
 
 /* The 64 lower-case hexadecimal digits of SHA-256, NUL-terminated. */

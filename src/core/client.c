@@ -16,9 +16,11 @@
 #include "base/str.h"
 #include "core/coherence.h"
 #include "core/flight.h"
+#include "core/refresh.h"
 #include "core/repair.h"
 #include "core/size.h"
 #include "core/turns.h"
+#include "core/verify.h"
 #include "schema/tags.h"
 
 #include <pthread.h>
@@ -234,7 +236,9 @@ static tears_status open_tiers(struct tears_client *client, struct tears_error *
 {
     if (t3_tickets_init(&client->tickets, TICKET_BITS_WITHOUT_L1) != TEARS_OK ||
         t3_flights_new(&client->flights) != TEARS_OK || t3_turns_new(&client->turns) != TEARS_OK ||
-        t3_repair_new(client, &client->repair) != TEARS_OK)
+        t3_repair_new(client, &client->repair) != TEARS_OK ||
+        t3_refresh_new(client, &client->refresh) != TEARS_OK ||
+        t3_verify_new(client, &client->verify) != TEARS_OK)
         return t3_fail_memory(error_out, "core");
     T3_TRY(open_l1(client, error_out));
     T3_TRY(open_l3(client, error_out));
@@ -284,10 +288,13 @@ static void free_collections(struct tears_client *client)
 void tears_client_free(tears_client *client)
 {
     if (client == NULL || t3_client_is_foreign(client))
-        return;                     /* a forked child leaves its parent's connections alone */
-    t3_repair_free(client->repair); /* first: it uses L2 */
+        return;                       /* a forked child leaves its parent's connections alone */
+    t3_refresh_free(client->refresh); /* these first: they use L2 */
+    t3_verify_stop(client->verify);
+    t3_repair_free(client->repair);
     if (client->l2 != NULL)
         t3_l2_free(client->l2); /* no news from here on */
+    t3_verify_free(client->verify);
     t3_flights_free(client->flights);
     if (client->l1 != NULL)
         client->l1->ops->free(client->l1); /* before the schemas that its spaces point to */

@@ -128,6 +128,7 @@ struct tears_session {
     uint64_t level;              /* TEARS_READ_* */
     uint64_t bound_ms;           /* of BOUNDED */
     struct t3_floors *floors;    /* what was seen at level SESSION; NULL: nothing so far */
+    bool floors_are_full;        /* what has no floor must be read from L3 */
     struct t3_deadline deadline; /* of the call; 0: not needed so far */
     struct t3_l3_tx *tx;
     struct t3_arena tx_arena; /* corrections outlive a reset of the session */
@@ -169,6 +170,9 @@ struct t3_deadline t3_session_deadline(struct tears_session *session);
 
 /* Whether this process is a fork of the one that opened the client. */
 bool t3_client_is_foreign(const struct tears_client *client);
+
+/* Sets how fresh its reads must be.  TEARS_OK, TEARS_INVALID. */
+tears_status t3_session_set_level(struct tears_session *session, uint64_t level, uint64_t bound_ms);
 
 /* Fails the call with TEARS_NO_MEMORY (or LIMIT, when the session's limit is exhausted). */
 tears_status t3_session_no_memory(struct tears_session *session);

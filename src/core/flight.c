@@ -19,6 +19,7 @@ struct t3_flight {
     struct tears_collection *collection;
     struct t3_key key; /* borrowed from the leader, valid while the flight is in its shard */
     uint64_t ticket;
+    uint64_t opened_ms;
     uint32_t references; /* leader and joiners */
     bool landed;
     bool has_cond; /* made when the first joiner arrives */
@@ -72,13 +73,14 @@ static struct shard *shard_of(struct t3_flights *flights, const struct t3_key *k
     return &flights->shards[(key->hash >> 20) % SHARDS];
 }
 
-static struct t3_flight *find_locked(struct shard *shard, struct tears_collection *collection,
-                                     const struct t3_key *key) T3_REQUIRES(shard->mutex)
+static struct t3_flight *find_locked(struct shard *shard, const struct t3_flight_wish *wish)
+    T3_REQUIRES(shard->mutex)
 {
+    const struct t3_key *key = wish->key;
     for (struct t3_flight *flight = shard->first; flight != NULL; flight = flight->next)
-        if (flight->collection == collection && flight->key.hash == key->hash &&
-            t3_key_equal(&flight->key, key) &&
-            flight->ticket == t3_collection_ticket(collection, key))
+        if (flight->collection == wish->collection && flight->key.hash == key->hash &&
+            flight->opened_ms >= wish->not_before_ms && t3_key_equal(&flight->key, key) &&
+            flight->ticket == t3_collection_ticket(wish->collection, key))
             return flight;
     return NULL;
 }
@@ -104,31 +106,31 @@ static struct t3_flight *take_spare_locked(struct shard *shard) T3_REQUIRES(shar
     return t3_alloc_zero(1, sizeof *flight);
 }
 
-static struct t3_flight *open_locked(struct shard *shard, struct tears_collection *collection,
-                                     const struct t3_key *key) T3_REQUIRES(shard->mutex)
+static struct t3_flight *open_locked(struct shard *shard, const struct t3_flight_wish *wish)
+    T3_REQUIRES(shard->mutex)
 {
     struct t3_flight *flight = take_spare_locked(shard);
     if (flight == NULL)
         return NULL;
-    flight->collection = collection;
-    flight->key = *key;
-    flight->ticket = t3_collection_ticket(collection, key);
+    flight->collection = wish->collection;
+    flight->key = *wish->key;
+    flight->ticket = t3_collection_ticket(wish->collection, wish->key);
+    flight->opened_ms = t3_now_coarse_ms();
     flight->references = 1;
     flight->next = shard->first;
     shard->first = flight;
     return flight;
 }
 
-tears_status t3_flight_board(struct t3_flights *flights, struct tears_collection *collection,
-                             const struct t3_key *key, struct t3_flight **flight_out,
-                             bool *lead_out)
+tears_status t3_flight_board(struct t3_flights *flights, const struct t3_flight_wish *wish,
+                             struct t3_flight **flight_out, bool *lead_out)
 {
-    struct shard *shard = shard_of(flights, key);
+    struct shard *shard = shard_of(flights, wish->key);
     t3_lock(&shard->mutex);
-    struct t3_flight *flight = find_locked(shard, collection, key);
+    struct t3_flight *flight = find_locked(shard, wish);
     const bool lead = flight == NULL;
     if (lead)
-        flight = open_locked(shard, collection, key);
+        flight = open_locked(shard, wish);
     else
         join_locked(flight);
     t3_unlock(&shard->mutex);

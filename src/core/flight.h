@@ -12,6 +12,13 @@
 
 struct t3_flight;
 
+/* Which row, and how early the flight may have been opened whose answer will do. */
+struct t3_flight_wish {
+    struct tears_collection *collection;
+    const struct t3_key *key;
+    uint64_t not_before_ms; /* of t3_now_coarse_ms */
+};
+
 tears_status t3_flights_new(struct t3_flights **flights_out);
 void t3_flights_free(struct t3_flights *flights);
 
@@ -19,9 +26,8 @@ void t3_flights_free(struct t3_flights *flights);
  * Joins the fetch under way for the key, or opens one (lead_out true).  The leader must finish it;
  * until then the key's memory must stay.  A joiner must wait for it.  TEARS_OK, TEARS_NO_MEMORY.
  */
-tears_status t3_flight_board(struct t3_flights *flights, struct tears_collection *collection,
-                             const struct t3_key *key, struct t3_flight **flight_out,
-                             bool *lead_out);
+tears_status t3_flight_board(struct t3_flights *flights, const struct t3_flight_wish *wish,
+                             struct t3_flight **flight_out, bool *lead_out);
 
 /* The ticket taken when the flight was opened. */
 uint64_t t3_flight_ticket(const struct t3_flight *flight);

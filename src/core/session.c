@@ -4,7 +4,7 @@
  * Owns:     the session's arena; its place in the client's list.
  * Must not know: what is read or written through it.
  * Threads:  one at a time; making and ending one takes the client's mutex.
- * Fails:    TEARS_NO_MEMORY, TEARS_MISUSE (a forked child).
+ * Fails:    TEARS_NO_MEMORY, TEARS_MISUSE (a forked child), TEARS_INVALID (a level that does not exist).
  * Begin at: tears_session_new().
  */
 #include "core/core.h"
@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/sized.h"
 #include "core/correct.h"
+#include "core/floors.h"
 
 tears_status tears_session_new(tears_client *client, const struct tears_session_options *options,
                                tears_session **session_out)
@@ -29,6 +30,10 @@ tears_status tears_session_new(tears_client *client, const struct tears_session_
     session->client = client;
     session->timeout_ms = given.timeout_ms != 0 ? given.timeout_ms : client->options.timeout_ms;
     session->arena.bytes_max = given.memory_bytes_max;
+    if (t3_session_set_level(session, given.consistency, given.bound_ms) != TEARS_OK) {
+        t3_free(session);
+        return TEARS_INVALID;
+    }
     t3_lock(&client->mutex);
     session->next = client->sessions;
     if (session->next != NULL)
@@ -70,6 +75,7 @@ void tears_session_free(tears_session *session)
         t3_correct_rolled_back(session);
     }
     unlist(session);
+    t3_floors_free(session->floors);
     t3_arena_done(&session->tx_arena);
     t3_arena_done(&session->arena);
     t3_free(session);
