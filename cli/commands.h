@@ -16,6 +16,8 @@ extern const struct cli_command cli_export;       /* export.c */
 extern const struct cli_command cli_tables;       /* tables.c */
 extern const struct cli_command cli_describe;     /* tables.c */
 extern const struct cli_command cli_doctor;       /* doctor.c */
+extern const struct cli_command cli_explain;      /* explain.c */
+extern const struct cli_command cli_watch;        /* watch.c */
 extern const struct cli_command cli_bench;        /* bench.c */
 extern const struct cli_command cli_shell;        /* shell.c */
 extern const struct cli_command cli_help_command; /* help.c */

@@ -16,6 +16,8 @@ enum cli_shape {
     CLI_SHAPE_VALUE,
     CLI_SHAPE_FOUND,
     CLI_SHAPE_STATS,
+    CLI_SHAPE_EXPLANATION,
+    CLI_SHAPE_STATUS,
     CLI_SHAPE_TEXT
 };
 
@@ -29,6 +31,8 @@ struct cli_answer {
     size_t row_count;
     struct tears_value value;
     size_t found;
+    const struct tears_explanation *explanation;
+    struct tears_collection_status in_force;
     struct cli_text text;
     bool tiered; /* a tier was asked */
     uint32_t tier;

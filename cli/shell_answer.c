@@ -9,6 +9,8 @@
  */
 #include "shell.h"
 
+#include "explanation.h"
+
 /* ---- parts ---- */
 
 static void put_row(const tears_entity *row, struct cli_text *line)
@@ -83,11 +85,29 @@ static void put_stats(tears_client *client, bool human, struct cli_text *line)
         {"notices_ignored", stats.notices_ignored},
         {"notices_rejected", stats.notices_rejected},
         {"degraded_writes", stats.degraded_writes},
+        {"l2_repairs_waiting", stats.l2_repairs_waiting},
+        {"feed_events", stats.feed_events},
+        {"feed_events_own", stats.feed_events_own},
+        {"feed_gaps", stats.feed_gaps},
+        {"feed_losses", stats.feed_losses},
+        {"l1_suspects", stats.l1_suspects},
+        {"l1_verified", stats.l1_verified},
+        {"stale_served", stats.stale_served},
+        {"early_refreshes", stats.early_refreshes},
+        {"fill_leases_won", stats.fill_leases_won},
+        {"fill_leases_waited", stats.fill_leases_waited},
+        {"fill_leases_expired", stats.fill_leases_expired},
+        {"strong_reads", stats.strong_reads},
+        {"announcements", stats.announcements},
+        {"mutations", stats.mutations},
+        {"mutation_retries", stats.mutation_retries},
+        {"outbox_notes", stats.outbox_notes},
+        {"outbox_corrections", stats.outbox_corrections},
     };
     for (size_t i = 0; i < CLI_COUNT(counters); i++) {
         const char *separator = i == 0 ? "" : (human ? "\n" : ",");
         if (human)
-            cli_text_printf(line, "%s%-18s", separator, counters[i].name);
+            cli_text_printf(line, "%s%-20s", separator, counters[i].name);
         else
             cli_text_printf(line, "%s\"%s\":", separator, counters[i].name);
         if (human)
@@ -138,6 +158,14 @@ static void put_shape(struct cli_shell *shell, const struct cli_answer *answer,
         cli_text_put_c(line, ",\"stats\":{");
         put_stats(shell->context.client, false, line);
         cli_text_put_char(line, '}');
+        break;
+    case CLI_SHAPE_EXPLANATION:
+        cli_text_put_c(line, ",\"explanation\":");
+        cli_explanation_put_json(answer->explanation, line);
+        break;
+    case CLI_SHAPE_STATUS:
+        cli_text_put_c(line, ",\"in_force\":");
+        cli_status_put(&answer->in_force, false, line);
         break;
     case CLI_SHAPE_TEXT:
         cli_text_put_c(line, ",\"text\":");
@@ -215,6 +243,11 @@ static int print_shape(struct cli_shell *shell, const struct cli_answer *answer)
         break;
     case CLI_SHAPE_STATS:
         put_stats(shell->context.client, true, &line);
+        break;
+    case CLI_SHAPE_EXPLANATION:
+        return cli_explanation_print(shell->context.args, answer->explanation);
+    case CLI_SHAPE_STATUS:
+        cli_status_put(&answer->in_force, true, &line);
         break;
     case CLI_SHAPE_TEXT:
         cli_text_put(&line, cli_text_str(&answer->text));

@@ -224,6 +224,36 @@ static void verb_invalidate(struct cli_shell *shell, const struct tears_str *wor
         call_on_row(shell, &subject, tears_invalidate, answer);
 }
 
+/* ---- what is known of a row, and of a table ---- */
+
+static void verb_explain(struct cli_shell *shell, const struct tears_str *words, size_t count,
+                         struct cli_answer *answer)
+{
+    CLI_AUTO(cli_subject_done) struct cli_subject subject = {0};
+
+    if (!cli_subject_row(shell, words, count, &subject, answer))
+        return;
+    const double started = cli_now();
+    const tears_status status = tears_explain(shell->context.session, subject.table, subject.key,
+                                              subject.key_count, &answer->explanation);
+    cli_answer_conclude(shell, answer, status, started);
+    answer->tier = TEARS_TIER_NONE;
+    answer->shape = CLI_SHAPE_EXPLANATION;
+}
+
+static void verb_status(struct cli_shell *shell, const struct tears_str *words, size_t count,
+                        struct cli_answer *answer)
+{
+    CLI_AUTO(cli_subject_done) struct cli_subject subject = {0};
+
+    (void)count;
+    if (!cli_subject_table(shell, words[0], &subject, answer))
+        return;
+    answer->in_force.size = sizeof answer->in_force;
+    tears_collection_status(subject.table, &answer->in_force);
+    answer->shape = CLI_SHAPE_STATUS;
+}
+
 /* ---- transactions ---- */
 
 static void verb_begin(struct cli_shell *shell, const struct tears_str *words, size_t count,
@@ -341,6 +371,8 @@ const struct cli_verb cli_verbs[] = {
     {"begin", "", "start a transaction", 0, 0, verb_begin},
     {"commit", "", "end it, keep its writes", 0, 0, verb_commit},
     {"rollback", "", "end it, undo its writes", 0, 0, verb_rollback},
+    {"explain", "TABLE KEY...", "what each tier holds of a row", 2, WORDS_MAX, verb_explain},
+    {"status", "TABLE", "the bound in force, and the state of the feed", 1, 1, verb_status},
     {"stats", "", "counters of the tiers", 0, 0, verb_stats},
     {"sleep", "MS", "wait", 1, 1, verb_sleep},
     {"help", "", "this list", 0, 0, verb_help},
