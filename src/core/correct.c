@@ -29,7 +29,7 @@ static void correct_l1(struct tears_session *session, const struct t3_correction
     if (correction->kind == T3_CORRECT_RELEASE)
         return; /* nothing has changed */
     const bool was_overtaken =
-        collection->l2 == NULL &&
+        collection->l2 == NULL && correction->ticket != 0 && /* 0: the database has made the key */
         t3_collection_ticket(collection, &correction->key) != correction->ticket;
     if (correction->kind != T3_CORRECT_WRITTEN || l1 == NULL || was_overtaken) {
         t3_collection_drop(collection, &correction->key);
@@ -50,12 +50,29 @@ static void correct_l1(struct tears_session *session, const struct t3_correction
         session->degraded |= TEARS_DEGRADED_L1;
 }
 
+/*
+ * Whether news moved the stripe between the own row's way into L1, which moved it once, and now.  They may have dropped the row, and a
+ * reader may have filled in what L2 held before it was corrected.
+ */
+static bool was_disturbed(const struct t3_correction *correction)
+{
+    return correction->ticket != 0 &&
+           t3_collection_ticket(correction->collection, &correction->key) != correction->ticket + 1;
+}
+
+/* L2 is corrected: fills that found the old row there meanwhile are too late, and one that was kept goes. */
 static void settle_l1(const struct t3_correction *correction)
 {
     struct tears_collection *collection = correction->collection;
     struct t3_l1 *l1 = collection->l1;
-    t3_collection_bump(collection, &correction->key);
-    if (l1 != NULL && correction->kind == T3_CORRECT_WRITTEN && correction->revision != 0)
+    const bool is_row = l1 != NULL && correction->kind == T3_CORRECT_WRITTEN;
+    if (is_row && collection->schema->version_column != T3_NO_COLUMN)
+        (void)l1->ops->drop_older(l1, collection->space, &correction->key, correction->version);
+    else if (is_row && was_disturbed(correction))
+        t3_collection_drop(collection, &correction->key);
+    else
+        t3_collection_bump(collection, &correction->key);
+    if (is_row && correction->revision != 0)
         l1->ops->set_revision(l1, collection->space, &correction->key, correction->version,
                               correction->revision);
 }
