@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "core/coherence.h"
 #include "core/flight.h"
+#include "core/outbox.h"
 #include "core/refresh.h"
 #include "core/repair.h"
 #include "core/size.h"
@@ -245,6 +246,14 @@ static tears_status open_tiers(struct tears_client *client, struct tears_error *
     return open_l2(client, error_out); /* last: from here on news arrive */
 }
 
+/* Changes made outside the library are for those who share an L2 to hear of. */
+static tears_status start_outbox(struct tears_client *client, struct tears_error *error_out)
+{
+    if (client->l2 == NULL || client->l3->ops->outbox == NULL || client->options.no_outbox)
+        return TEARS_OK;
+    return t3_outbox_start(client, &client->outbox, error_out);
+}
+
 tears_status tears_client_open(const struct tears_client_options *options,
                                tears_client **client_out, struct tears_error *error_out)
 {
@@ -267,6 +276,8 @@ tears_status tears_client_open(const struct tears_client_options *options,
     tears_status status = read_options(client, options, error_out);
     if (status == TEARS_OK)
         status = open_tiers(client, error_out);
+    if (status == TEARS_OK)
+        status = start_outbox(client, error_out);
     if (status != TEARS_OK) {
         tears_client_free(client);
         return status;

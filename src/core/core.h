@@ -67,6 +67,7 @@ struct t3_turns; /* mutate.c */
 struct t3_refresh;
 struct t3_verify;
 struct t3_floors;
+struct t3_outbox;
 
 struct tears_client {
     struct t3_arena arena; /* options' texts */
@@ -85,6 +86,7 @@ struct tears_client {
     struct t3_turns *turns;
     struct t3_refresh *refresh;
     struct t3_verify *verify;
+    struct t3_outbox *outbox;
     struct t3_mutex mutex; /* guards collections (adding) and sessions */
     struct tears_collection
         *_Atomic collections; /* a list that only grows: read without the mutex */
