@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/fail.h"
 #include "core/announce.h"
+#include "core/floors.h"
 
 void t3_change_base(struct t3_change *change, const struct tears_schema *schema,
                     const struct t3_row *row, uint64_t revision)
@@ -290,6 +291,33 @@ static void missing_is_conflict(const struct batch *batch)
             batch->writes[i].status = TEARS_CONFLICT;
 }
 
+/*
+ * What the session has learnt of one row, for its later reads (floors.h): its own row, the one that stands in its way, or that there is
+ * none.  In a transaction that is rolled back later it has learnt too much; then a read too many goes to L3.
+ */
+static void note_floor(const struct batch *batch, size_t index)
+{
+    const struct t3_write *write = &batch->writes[index];
+    struct t3_key key;
+    if (!find_key(batch, index, &key))
+        return;
+    if (write->row == NULL && write->status == TEARS_OK)
+        t3_floors_note(batch->session, batch->collection, &key, write->version, true);
+    else
+        t3_floors_note_row(batch->session, batch->collection, &key, write->row);
+}
+
+static void note_floors(const struct batch *batch, tears_status status, bool outcome_unknown)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        if (status == TEARS_OK)
+            note_floor(batch, i);
+        else if (outcome_unknown && batch->changes[i].key.count > 0)
+            t3_floors_note(batch->session, batch->collection, &batch->changes[i].key,
+                           T3_FLOOR_UNKNOWN, false);
+    }
+}
+
 tears_status t3_write_rows(struct tears_session *session, struct tears_collection *collection,
                            enum t3_write_kind kind, const struct t3_change *changes, size_t count,
                            struct tears_outcome *outcomes_out)
@@ -312,6 +340,8 @@ tears_status t3_write_rows(struct tears_session *session, struct tears_collectio
     t3_count(&collection->client->counters.l3_writes, 1);
     const tears_status status =
         l3->ops->write(l3, &call, collection->schema, kind, batch.writes, count);
+    if (session->level == TEARS_READ_SESSION)
+        note_floors(&batch, status, call.outcome_unknown);
     if (status != TEARS_OK) {
         if (call.outcome_unknown)
             drop_all(&batch);
