@@ -43,7 +43,7 @@
 enum {
     SERVERS_MAX = 4,
     LINKS_MAX = 512,
-    LATE_MAX = 512,                    /* messages kept back on one connection */
+    LATE_MAX = 512,                     /* messages kept back on one connection */
     BUFFER_MAX = CHAOS_MESSAGE_MAX * 2, /* beyond this the proxy stops reading */
     READ_AT_ONCE = 64 * 1024,
     DELAY_MS_MAX = 400,
@@ -426,12 +426,10 @@ static void step(void)
         const struct link *link = proxy.links[i];
         const bool held = is_held(link, now_ns);
         has_late = has_late || link->late_count > 0;
-        polls[count++] =
-            (struct pollfd){.fd = held ? -1 : link->client_fd,
-                            .events = events_of(&link->to_server, &link->to_client)};
-        polls[count++] =
-            (struct pollfd){.fd = held ? -1 : link->server_fd,
-                            .events = events_of(&link->to_client, &link->to_server)};
+        polls[count++] = (struct pollfd){.fd = held ? -1 : link->client_fd,
+                                         .events = events_of(&link->to_server, &link->to_client)};
+        polls[count++] = (struct pollfd){.fd = held ? -1 : link->server_fd,
+                                         .events = events_of(&link->to_client, &link->to_server)};
     }
     poll(polls, (nfds_t)count, has_late ? 2 : 50);
     now_ns = chaos_now_ns();

@@ -36,9 +36,10 @@ enum {
     FAULT_MS_MAX = 2300,
     OPEN_S_MAX = 60,
     REST_S_MAX = 30,
-    LEASE_MS = 5000,  /* as chaos_worker.c has it */
-    BOUND_MS = 3000,  /* the library's default */
-    LAG_MS = 15000,   /* an outbox note is worked on by then, whatever happens to clients and servers */
+    LEASE_MS = 5000, /* as chaos_worker.c has it */
+    BOUND_MS = 3000, /* the library's default */
+    LAG_MS =
+        15000, /* an outbox note is worked on by then, whatever happens to clients and servers */
     SLACK_MS = 30
 };
 
@@ -84,8 +85,10 @@ static const char usage[] =
     "  --pause US    mean pause of a thread between two operations (6000)\n"
     "  --cluster     three nats-servers, the bucket on file with 3 replicas\n"
     "  --calm        no faults but those of the proxy\n"
-    "  --bug NAME    workers report what a broken cache would give: old-copy, no-floor, lost-write, phantom,\n"
-    "                weak-strong, no-bound, stuck; all: each worker has another, and the run has to find every one\n"
+    "  --bug NAME    workers report what a broken cache would give: old-copy, no-floor, "
+    "lost-write, phantom,\n"
+    "                weak-strong, no-bound, stuck; all: each worker has another, and the run has "
+    "to find every one\n"
     "  --json        the summary as one JSON object\n"
     "  --keep        keep the folder\n";
 
@@ -209,7 +212,8 @@ static void print_progress(struct run *run)
     const struct run_counts *counts = &run->counts;
     if (run->options.as_json)
         return;
-    printf("%4" PRIu64 " s: %" PRIu64 " operations; %u kills, %u stops, %u + %u NATS restarts, %u + %u wipes, "
+    printf("%4" PRIu64 " s: %" PRIu64
+           " operations; %u kills, %u stops, %u + %u NATS restarts, %u + %u wipes, "
            "%u PostgreSQL restarts, %u cuts, %u holes, %u storms\n",
            elapsed_ms(run) / 1000, run_operations(run), counts->kills, counts->stops,
            counts->nats_kills, counts->nats_ends, counts->wipes, counts->purges,
@@ -240,7 +244,8 @@ static void disturb_for_a_while(struct run *run)
 
 static void heal(struct run *run)
 {
-    for (int i = 0; i < 100; i++) { /* a worker killed just now is started once its end was noticed */
+    for (int i = 0; i < 100;
+         i++) { /* a worker killed just now is started once its end was noticed */
         run_do_agenda(run, true);
         run_hear(run);
         run_pause_ms(5);
@@ -282,7 +287,8 @@ static bool come_to_rest(struct run *run)
 static void print_counts(const struct run *run)
 {
     const struct run_counts *counts = &run->counts;
-    printf("faults: %u workers killed, %u stopped; NATS: %u kills, %u graceful restarts, %u buckets deleted, %u purged; "
+    printf("faults: %u workers killed, %u stopped; NATS: %u kills, %u graceful restarts, %u "
+           "buckets deleted, %u purged; "
            "%u PostgreSQL restarts; %u cuts, %u black holes, %u storms\n",
            counts->kills, counts->stops, counts->nats_kills, counts->nats_ends, counts->wipes,
            counts->purges, counts->pg_restarts, counts->cuts, counts->holes, counts->storms);
@@ -292,8 +298,10 @@ static void print_counts(const struct run *run)
 static void print_counts_json(const struct run *run)
 {
     const struct run_counts *counts = &run->counts;
-    printf("{\"seed\":%" PRIu64 ",\"seconds\":%u,\"workers\":%u,\"cluster\":%s,\"kills\":%u,\"stops\":%u,"
-           "\"nats_kills\":%u,\"nats_ends\":%u,\"wipes\":%u,\"purges\":%u,\"pg_restarts\":%u,\"cuts\":%u,"
+    printf("{\"seed\":%" PRIu64
+           ",\"seconds\":%u,\"workers\":%u,\"cluster\":%s,\"kills\":%u,\"stops\":%u,"
+           "\"nats_kills\":%u,\"nats_ends\":%u,\"wipes\":%u,\"purges\":%u,\"pg_restarts\":%u,"
+           "\"cuts\":%u,"
            "\"holes\":%u,\"storms\":%u,\"crashes\":%u,\"proxy\":%s,",
            run->options.seed, run->options.seconds, run->options.workers,
            run->options.is_cluster ? "true" : "false", counts->kills, counts->stops,
@@ -305,9 +313,9 @@ static void print_counts_json(const struct run *run)
 /* Whether every seeded bug was seen. */
 static bool all_bugs_were_found(const struct chaos_verdict *verdict)
 {
-    static const enum chaos_rule rules[] = {CHAOS_RULE_BOUND,   CHAOS_RULE_OWN_WRITE,
-                                            CHAOS_RULE_LOST,    CHAOS_RULE_PHANTOM,
-                                            CHAOS_RULE_STRONG,  CHAOS_RULE_NOT_EQUAL};
+    static const enum chaos_rule rules[] = {CHAOS_RULE_BOUND,  CHAOS_RULE_OWN_WRITE,
+                                            CHAOS_RULE_LOST,   CHAOS_RULE_PHANTOM,
+                                            CHAOS_RULE_STRONG, CHAOS_RULE_NOT_EQUAL};
     bool all = true;
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         if (verdict->count[rules[i]] == 0) {

@@ -13,6 +13,7 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <execinfo.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -133,8 +134,8 @@ static bool start_session(struct chaos_thread *thread)
     const bool is_weak = thread->worker->options.bug == CHAOS_BUG_WEAK_STRONG;
     thread->session_id = chaos_number(thread->worker);
     thread->has_own = false;
-    options.consistency = is_weak && thread->level == TEARS_READ_STRONG ? TEARS_READ_ANY
-                                                                       : thread->level;
+    options.consistency =
+        is_weak && thread->level == TEARS_READ_STRONG ? TEARS_READ_ANY : thread->level;
     options.bound_ms = thread->level == TEARS_READ_BOUNDED ? thread->bound_ms : 0;
     return tears_session_new(thread->worker->client, &options, &thread->session) == TEARS_OK;
 }
@@ -210,11 +211,11 @@ static void print_stats(struct chaos_worker *worker)
             ", announcements %" PRIu64 ", fill_leases_won %" PRIu64 ", fill_leases_waited %" PRIu64
             ", outbox_notes %" PRIu64 ", outbox_corrections %" PRIu64 ", degraded_writes %" PRIu64
             ", l2_repairs_waiting %" PRIu64 "\n",
-            stats.l1_hits, stats.l2_hits, stats.l3_reads, stats.notices_received,
-            stats.feed_events, stats.feed_gaps, stats.feed_losses, stats.l1_suspects,
-            stats.strong_reads, stats.announcements, stats.fill_leases_won,
-            stats.fill_leases_waited, stats.outbox_notes, stats.outbox_corrections,
-            stats.degraded_writes, stats.l2_repairs_waiting);
+            stats.l1_hits, stats.l2_hits, stats.l3_reads, stats.notices_received, stats.feed_events,
+            stats.feed_gaps, stats.feed_losses, stats.l1_suspects, stats.strong_reads,
+            stats.announcements, stats.fill_leases_won, stats.fill_leases_waited,
+            stats.outbox_notes, stats.outbox_corrections, stats.degraded_writes,
+            stats.l2_repairs_waiting);
 }
 
 static void obey(struct chaos_worker *worker)
@@ -234,6 +235,24 @@ static void obey(struct chaos_worker *worker)
     }
 }
 
+/* Where it crashed, for addr2line; then the crash itself. */
+static void tell_crash(int number)
+{
+    void *frames[64];
+    backtrace_symbols_fd(frames, backtrace(frames, 64), STDERR_FILENO);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static void prepare_for_crashes(void)
+{
+    static const int numbers[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+    void *frames[1];
+    (void)backtrace(frames, 1); /* loads what it needs, which a handler must not */
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        signal(numbers[i], tell_crash);
+}
+
 /* ---- command line ---- */
 
 static const char *const names[] = {"pg",   "nats",    "namespace", "folder", "worker",   "life",
@@ -244,8 +263,8 @@ static void set_option(struct chaos_options *options, int index, const char *val
     const unsigned long number = strtoul(value, NULL, 10);
     const char **const texts[] = {&options->pg_url, &options->nats_url, &options->namespace_name,
                                   &options->folder};
-    unsigned *const numbers[] = {&options->worker, &options->life,     NULL,
-                                 &options->threads, &options->keys,    &options->pause_us,
+    unsigned *const numbers[] = {&options->worker,  &options->life, NULL,
+                                 &options->threads, &options->keys, &options->pause_us,
                                  &options->replicas};
     if (index < 4)
         *texts[index] = value;
@@ -285,9 +304,10 @@ int main(int argc, char **argv)
     char path[512];
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGINT, SIG_IGN); /* a Ctrl-C is for the runner */
+    prepare_for_crashes();
     read_options(argc, argv, &worker.options);
-    worker.next_number = ((uint64_t)(worker.options.worker + 1) << 52) |
-                         ((uint64_t)(worker.options.life + 1) << 36);
+    worker.next_number =
+        ((uint64_t)(worker.options.worker + 1) << 52) | ((uint64_t)(worker.options.life + 1) << 36);
     snprintf(path, sizeof path, "%s/worker-%u-%u%s", worker.options.folder, worker.options.worker,
              worker.options.life, ".ops");
     worker.log = chaos_log_make(path, RECORDS_MAX);

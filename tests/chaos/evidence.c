@@ -57,10 +57,10 @@ static bool read_truth(const char *folder, struct chaos_truth *truth)
     if (is_read) {
         truth->changes = chaos_alloc(truth->change_count, sizeof *truth->changes);
         truth->rows = chaos_alloc(truth->row_count, sizeof *truth->rows);
-        is_read = fread(truth->changes, sizeof *truth->changes, truth->change_count, file) ==
-                      truth->change_count &&
-                  fread(truth->rows, sizeof *truth->rows, truth->row_count, file) ==
-                      truth->row_count;
+        is_read =
+            fread(truth->changes, sizeof *truth->changes, truth->change_count, file) ==
+                truth->change_count &&
+            fread(truth->rows, sizeof *truth->rows, truth->row_count, file) == truth->row_count;
     }
     fclose(file);
     return is_read;

@@ -86,12 +86,11 @@ static void index_stamps(struct chaos_history *history, struct chaos_verdict *ve
             continue;
         }
         place->again = i;
-        const struct chaos_violation twice = {.rule = CHAOS_RULE_TWICE,
-                                              .table = history->table_of[i],
-                                              .key = history->key_of[i],
-                                              .got = i - history->spans[history->table_of[i]]
-                                                                       [history->key_of[i]]
-                                                                           .first};
+        const struct chaos_violation twice = {
+            .rule = CHAOS_RULE_TWICE,
+            .table = history->table_of[i],
+            .key = history->key_of[i],
+            .got = i - history->spans[history->table_of[i]][history->key_of[i]].first};
         chaos_violate(verdict, &twice);
     }
 }
@@ -199,10 +198,9 @@ static void judge_base(const struct chaos_history *history, const struct chaos_r
     const struct span *span = &history->spans[record->table][record->key];
     const uint32_t index = place - span->first;
     const struct chaos_version *before = &history->versions[place - 1];
-    const bool is_right = record->kind == CHAOS_UPDATE ? before->stamp == record->base
-                          : record->kind == CHAOS_INSERT
-                              ? chaos_is_absent(before, index - 1)
-                              : true;
+    const bool is_right = record->kind == CHAOS_UPDATE   ? before->stamp == record->base
+                          : record->kind == CHAOS_INSERT ? chaos_is_absent(before, index - 1)
+                                                         : true;
     const struct chaos_violation overwrote = {
         .rule = CHAOS_RULE_OVERWROTE,
         .table = record->table,
@@ -220,6 +218,14 @@ static bool is_refused(const struct chaos_record *record)
     return record->state == CHAOS_DONE &&
            (record->status == TEARS_CONFLICT || record->status == TEARS_INVALID ||
             record->status == TEARS_NOT_FOUND || record->status == TEARS_MISUSE);
+}
+
+/* A write that is twice in the audit is judged for that, and is nobody else's. */
+static void own_again(struct chaos_history *history, int64_t stamp)
+{
+    const struct place *place = find_place(history, stamp);
+    if (place->stamp != 0 && place->again != NO_PLACE)
+        history->versions[place->again].has_writer = true;
 }
 
 static void match_write(struct chaos_history *history, const struct chaos_record *record,
@@ -243,6 +249,7 @@ static void match_write(struct chaos_history *history, const struct chaos_record
     version->writer = record;
     version->began_ns = record->began_ns;
     version->is_raw = record->kind == CHAOS_RAW;
+    own_again(history, record->stamp);
     verdict->figures.unknown_committed += !chaos_is_acked(record);
     if (!chaos_is_acked(record))
         return;

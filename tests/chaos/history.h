@@ -83,9 +83,11 @@ struct chaos_figures {
     uint64_t reads_of_tier[4];
     uint64_t failed_reads, acknowledged, conflicts, unknown, unknown_committed;
     uint64_t degraded_calls, degraded_writes;
-    uint64_t any_reads, any_stale; /* stale: of a version that was overwritten when the read began */
+    uint64_t any_reads,
+        any_stale; /* stale: of a version that was overwritten when the read began */
     double any_ms_p50, any_ms_p90, any_ms_p99, any_ms_p999, any_ms_max;
-    uint64_t excused[CHAOS_TABLES];  /* reads older than their bound, by a write that is not due so soon */
+    uint64_t excused
+        [CHAOS_TABLES]; /* reads older than their bound, by a write that is not due so soon */
     double excused_ms[CHAOS_TABLES]; /* how long after such a write an older version was given */
     uint64_t versions, keys;
 };

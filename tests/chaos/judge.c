@@ -83,8 +83,8 @@ static void set_dues(const struct chaos_history *history, uint32_t table, uint32
         version->due_ns = due_of(history, table, version);
         due = earlier(due, version->due_ns);
         known = earlier(known, earlier(version->acked_ns, version->seen_ns));
-        clean = earlier(clean, version->acked_ns != CHAOS_NEVER ? version->acked_ns
-                                                                : version->at_ns);
+        clean =
+            earlier(clean, version->acked_ns != CHAOS_NEVER ? version->acked_ns : version->at_ns);
     }
 }
 
@@ -119,10 +119,9 @@ static uint32_t oldest_allowed(const struct chaos_history *history,
     const struct chaos_version *versions = &history->versions[span->first];
     const uint64_t slack_ms = record->level == TEARS_READ_STRONG ? 0 : history->rules.slack_ms;
     uint32_t index = span->count - 1;
-    while (index > 0 &&
-           !(is_strong ? versions[index - 1].known_after < record->began_ns
-                       : after(versions[index - 1].due_after, record->bound_ms + slack_ms) <
-                             record->began_ns))
+    while (index > 0 && !(is_strong ? versions[index - 1].known_after < record->began_ns
+                                    : after(versions[index - 1].due_after,
+                                            record->bound_ms + slack_ms) < record->began_ns))
         index--;
     return index;
 }

@@ -40,9 +40,9 @@ uint64_t chaos_now_ns(void)
 
 const char *chaos_kind_name(unsigned kind)
 {
-    static const char *const names[CHAOS_KINDS] = {
-        "?", "get", "get_many", "final", "insert", "update", "upsert", "delete", "raw update",
-        "token", "follow"};
+    static const char *const names[CHAOS_KINDS] = {"?",          "get",    "get_many", "final",
+                                                   "insert",     "update", "upsert",   "delete",
+                                                   "raw update", "token",  "follow"};
     return kind < CHAOS_KINDS ? names[kind] : "?";
 }
 

@@ -199,8 +199,7 @@ void chaos_print_figures(FILE *out, const struct chaos_verdict *verdict)
     for (unsigned level = 0; level < 4; level++)
         fprintf(out, "%s%" PRIu64 " %s", level > 0 ? ", " : "", figures->reads_of_level[level],
                 chaos_level_name(level));
-    fprintf(out,
-            "; by tier: %" PRIu64 " L1, %" PRIu64 " L2, %" PRIu64 " L3; failed %" PRIu64 "\n",
+    fprintf(out, "; by tier: %" PRIu64 " L1, %" PRIu64 " L2, %" PRIu64 " L3; failed %" PRIu64 "\n",
             figures->reads_of_tier[1], figures->reads_of_tier[2], figures->reads_of_tier[3],
             figures->failed_reads);
     fprintf(out,
@@ -209,11 +208,12 @@ void chaos_print_figures(FILE *out, const struct chaos_verdict *verdict)
             " versions of %" PRIu64 " rows\n",
             figures->acknowledged, figures->degraded_writes, figures->conflicts, figures->unknown,
             figures->unknown_committed, figures->versions, figures->keys);
-    fprintf(out,
-            "staleness of ANY reads: p50 %.1f ms, p90 %.1f, p99 %.1f, p99.9 %.1f, max %.1f (%" PRIu64
-            " of %" PRIu64 " were stale at all)\n",
-            figures->any_ms_p50, figures->any_ms_p90, figures->any_ms_p99, figures->any_ms_p999,
-            figures->any_ms_max, figures->any_stale, figures->any_reads);
+    fprintf(
+        out,
+        "staleness of ANY reads: p50 %.1f ms, p90 %.1f, p99 %.1f, p99.9 %.1f, max %.1f (%" PRIu64
+        " of %" PRIu64 " were stale at all)\n",
+        figures->any_ms_p50, figures->any_ms_p90, figures->any_ms_p99, figures->any_ms_p999,
+        figures->any_ms_max, figures->any_stale, figures->any_reads);
     fprintf(out, "excused reads:");
     for (unsigned table = 0; table < CHAOS_TABLES; table++)
         fprintf(out, "%s %" PRIu64 " of %s (oldest by %.0f ms)", table > 0 ? "," : "",

@@ -8,8 +8,8 @@
 #include "random.h"
 #include "record.h"
 
-#include <stdbool.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/types.h>
 

@@ -20,7 +20,8 @@
 /* One note for each change, in the transaction that makes it. */
 static const char tables_sql[] =
     "CREATE TABLE chaos_audit (seq bigserial PRIMARY KEY, tbl int NOT NULL, key bigint NOT NULL,"
-    " op \"char\" NOT NULL, stamp bigint NOT NULL, version bigint NOT NULL, was_there bool NOT NULL,"
+    " op \"char\" NOT NULL, stamp bigint NOT NULL, version bigint NOT NULL, was_there bool NOT "
+    "NULL,"
     " at timestamptz NOT NULL);"
     "CREATE TABLE chaos_strict (id bigint PRIMARY KEY, stamp bigint NOT NULL, note text,"
     " date_updated timestamptz NOT NULL);"
@@ -33,7 +34,8 @@ static const char tables_sql[] =
     "BEGIN\n"
     "  IF TG_OP <> 'DELETE' THEN\n"
     "    version := CASE WHEN of_row ? 'row_version' THEN (of_row->>'row_version')::bigint\n"
-    "      ELSE (extract(epoch FROM (of_row->>'date_updated')::timestamptz) * 1000000)::bigint END;\n"
+    "      ELSE (extract(epoch FROM (of_row->>'date_updated')::timestamptz) * 1000000)::bigint "
+    "END;\n"
     "  END IF;\n"
     "  INSERT INTO chaos_audit (tbl, key, op, stamp, version, was_there, at)\n"
     "  VALUES (TG_ARGV[0]::int, (of_row->>'id')::bigint, left(TG_OP, 1)::\"char\",\n"
@@ -104,8 +106,8 @@ static bool install_outbox(const struct run *run)
         return true;
     struct library library;
     const struct tears_str table = tears_str_c(chaos_table_name(CHAOS_OUTBOX));
-    bool is_installed = open_library(run, &library) &&
-                        tears_outbox_install(library.session, &table, 1) == TEARS_OK;
+    bool is_installed =
+        open_library(run, &library) && tears_outbox_install(library.session, &table, 1) == TEARS_OK;
     if (!is_installed && library.session != NULL)
         fprintf(stderr, "chaos_run: the outbox cannot be installed: %s\n",
                 tears_session_error(library.session)->message);
@@ -119,8 +121,8 @@ bool run_outbox_is_empty(struct run *run)
         return true;
     struct library library;
     struct tears_outbox_status status = TEARS_OUTBOX_STATUS_INIT;
-    const bool is_known = open_library(run, &library) &&
-                          tears_outbox_status(library.session, &status) == TEARS_OK;
+    const bool is_known =
+        open_library(run, &library) && tears_outbox_status(library.session, &status) == TEARS_OK;
     const bool is_empty = is_known && status.waiting == 0;
     close_library(&library);
     return is_empty;

@@ -15,8 +15,9 @@ enum { OLD_NS_MIN = 1000000000 };
 
 enum chaos_bug chaos_bug_named(const char *name)
 {
-    static const char *const names[CHAOS_BUGS] = {"none",    "old-copy",    "no-floor", "lost-write",
-                                                  "phantom", "weak-strong", "no-bound", "stuck"};
+    static const char *const names[CHAOS_BUGS] = {"none",       "old-copy", "no-floor",
+                                                  "lost-write", "phantom",  "weak-strong",
+                                                  "no-bound",   "stuck"};
     for (int bug = 0; bug < CHAOS_BUGS; bug++)
         if (strcmp(name, names[bug]) == 0)
             return (enum chaos_bug)bug;

@@ -120,8 +120,8 @@ static void read_many(struct chaos_thread *thread, uint32_t table)
             return;
         announce(records[i]);
     }
-    const tears_status status = tears_get_many(thread->session, thread->worker->tables[table], ids,
-                                               count, entities);
+    const tears_status status =
+        tears_get_many(thread->session, thread->worker->tables[table], ids, count, entities);
     for (size_t i = 0; i < count; i++)
         end_read(thread, records[i],
                  status == TEARS_OK && entities[i] == NULL ? TEARS_NOT_FOUND : status,
@@ -188,8 +188,8 @@ static void update(struct chaos_thread *thread, uint32_t table, uint32_t key)
     tears_entity *entity = NULL;
     tears_status status = TEARS_OK;
     if (!chaos_forgets_write(thread))
-        status = tears_update(thread->session, base, fields, fields_of(record, false, fields),
-                              &entity);
+        status =
+            tears_update(thread->session, base, fields, fields_of(record, false, fields), &entity);
     end_write(thread, record, status, entity);
     if (status == TEARS_OK)
         chaos_remember_own(thread, record, base_version);
@@ -198,9 +198,8 @@ static void update(struct chaos_thread *thread, uint32_t table, uint32_t key)
 static void delete_row(struct chaos_thread *thread, uint32_t table, uint32_t key)
 {
     const struct tears_value id = tears_int((int64_t)key);
-    const tears_entity *base = chaos_random_chance(&thread->random, 300)
-                                   ? read_one(thread, CHAOS_GET, table, key)
-                                   : NULL;
+    const tears_entity *base =
+        chaos_random_chance(&thread->random, 300) ? read_one(thread, CHAOS_GET, table, key) : NULL;
     struct chaos_record *record = begin_write(thread, CHAOS_DELETE, table, key);
     if (record == NULL)
         return;
@@ -222,7 +221,8 @@ static void update_raw(struct chaos_thread *thread, uint32_t key)
     const struct tears_value params[] = {tears_int(record->stamp), tears_int((int64_t)key)};
     tears_status status = tears_execute(
         thread->session,
-        TEARS_STR("UPDATE chaos_outbox SET stamp = $1, row_version = row_version + 1 WHERE id = $2"),
+        TEARS_STR(
+            "UPDATE chaos_outbox SET stamp = $1, row_version = row_version + 1 WHERE id = $2"),
         params, 2, &rows);
     if (status == TEARS_OK && rows == 0)
         status = TEARS_NOT_FOUND;
@@ -279,8 +279,7 @@ static void take_over(struct chaos_thread *thread)
         return;
     record->stamp = number;
     announce(record);
-    record->status =
-        (uint16_t)tears_session_follow(thread->session, tears_str_c(text + begin_at));
+    record->status = (uint16_t)tears_session_follow(thread->session, tears_str_c(text + begin_at));
     chaos_log_end(record);
 }
 
