@@ -220,7 +220,7 @@ tears_status t3_l2_fill(struct t3_l2 *l2, const struct tears_schema *schema, voi
 {
     if (!t3_kv_is_usable(l2->kv))
         return TEARS_UNAVAILABLE;
-    if (row != NULL && is_too_old(l2, began_ms))
+    if (seen == UINT64_MAX || (row != NULL && is_too_old(l2, began_ms)))
         return TEARS_LIMIT;
     T3_AUTO(t3_buf_done) struct t3_buf text = {0};
     T3_AUTO(t3_buf_done) struct t3_buf ids = {0};

@@ -51,6 +51,8 @@ tears_status t3_l2_lease(struct t3_l2 *l2, const struct tears_schema *schema,
     size_t start;
     if (lease_ms == 0 || lease_ms > L2_LEASE_MS_MAX)
         return TEARS_LIMIT;
+    if (seen == UINT64_MAX)
+        return TEARS_CONFLICT; /* not known: it must be read first */
     T3_TRY(t3_l2_put_keys(schema, key, 1, &text, &start));
     T3_TRY(t3_l2_put_ids(schema, key, text.ptr, &ids));
     if (seen != 0)

@@ -179,6 +179,8 @@ tears_status t3_l2_swap(struct t3_l2 *l2, const struct tears_schema *schema,
                   .ids = t3_buf_str(&ids)},
         .deadline = deadline,
     };
+    if (swap->seen == UINT64_MAX)
+        return describe(TEARS_CONFLICT, text.ptr, error_out); /* that is no revision, but any */
     if (!t3_kv_is_usable(l2->kv))
         return describe(TEARS_UNAVAILABLE, text.ptr, error_out);
     status = send(&swapping);

@@ -84,23 +84,100 @@ static void on_reconnected(void *owner)
     atomic_fetch_add(&news->reconnected, 1);
 }
 
+static void copy_text(struct tears_str text, char *to, size_t size)
+{
+    const size_t len = text.len < size ? text.len : size - 1;
+    if (len > 0)
+        memcpy(to, text.ptr, len);
+    to[len] = '\0';
+}
+
+static void on_event(void *owner, const struct t3_l2_event *event)
+{
+    struct test_news *news = owner;
+    const int index = atomic_load(&news->events);
+    if (index < TEST_EVENTS_MAX) {
+        struct test_event *copy = &news->event[index];
+        copy->kind = event->kind;
+        copy->revision = event->revision;
+        copy->has_version = event->has_version;
+        copy->version = event->version;
+        copy->is_own = event->is_own;
+        copy_text(event->key, copy->key, sizeof copy->key);
+        copy_text(event->origin, copy->origin, sizeof copy->origin);
+        copy_text(event->ids, copy->ids, sizeof copy->ids);
+    }
+    atomic_fetch_add(&news->events, 1);
+}
+
+static void on_current(void *owner, uint64_t as_of_ms, uint64_t revision)
+{
+    struct test_news *news = owner;
+    (void)as_of_ms;
+    (void)revision;
+    atomic_fetch_add(&news->current, 1);
+}
+
+static void on_doubt(void *owner, const char *why)
+{
+    struct test_news *news = owner;
+    (void)why;
+    atomic_fetch_add(&news->doubts, 1);
+}
+
+static void on_lost(void *owner, uint64_t since_ms, const char *why)
+{
+    struct test_news *news = owner;
+    (void)since_ms;
+    (void)why;
+    atomic_fetch_add(&news->losses, 1);
+}
+
 struct t3_l2 *test_l2_open(const char *url, const char *name, const char *origin,
                            struct test_news *news)
+{
+    return test_l2_open_probing(url, name, origin, news, 0);
+}
+
+struct t3_l2 *test_l2_open_probing(const char *url, const char *name, const char *origin,
+                                   struct test_news *news, uint64_t probe_ms)
 {
     struct t3_l2_options options = {
         .url = tears_str_c(url),
         .namespace_name = tears_str_c(name),
         .origin = tears_str_c(origin),
         .wait_ms = 500,
+        .probe_ms = probe_ms,
     };
     if (news != NULL)
         options.sink = (struct t3_l2_sink){
-            .filled = on_filled, .notice = on_notice, .reconnected = on_reconnected, .owner = news};
+            .filled = on_filled,
+            .notice = on_notice,
+            .reconnected = on_reconnected,
+            .event = on_event,
+            .current = on_current,
+            .doubt = on_doubt,
+            .lost = on_lost,
+            .owner = news,
+        };
     struct t3_l2 *l2 = NULL;
     struct tears_error error = {0};
     if (t3_l2_open(&options, &l2, &error) != TEARS_OK)
         fail_msg("t3_l2_open: %s", error.message);
     return l2;
+}
+
+const struct test_event *test_wait_for_event(struct test_news *news, uint64_t revision)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    for (int tries = 0; tries < 2000; tries++) {
+        const int count = atomic_load(&news->events);
+        for (int i = 0; i < count && i < TEST_EVENTS_MAX; i++)
+            if (news->event[i].revision == revision)
+                return &news->event[i];
+        nanosleep(&pause, NULL);
+    }
+    return NULL;
 }
 
 bool test_wait_for(atomic_int *counter, int least)

@@ -24,8 +24,27 @@ struct t3_key test_note_key(int64_t id, struct tears_value *value);
 /* The body of a note's row. */
 struct tears_str test_note_body(const struct tears_schema *schema, const struct t3_row *row);
 
+/* A copy of a struct t3_l2_event; texts that are longer are cut. */
+struct test_event {
+    enum t3_l2_event_kind kind;
+    uint64_t revision;
+    bool has_version;
+    int64_t version;
+    bool is_own;
+    char key[160];
+    char origin[40];
+    char ids[160];
+};
+
+enum { TEST_EVENTS_MAX = 1024 };
+
 /* What came up through the sink. */
 struct test_news {
+    atomic_int events; /* the first TEST_EVENTS_MAX are in event[] */
+    struct test_event event[TEST_EVENTS_MAX];
+    atomic_int current;
+    atomic_int doubts;
+    atomic_int losses;
     atomic_int filled;
     atomic_int lost;
     atomic_int notices;
@@ -37,6 +56,13 @@ struct test_news {
 /* Opens L2; `news` may be NULL.  Ends the test when it fails. */
 struct t3_l2 *test_l2_open(const char *url, const char *name, const char *origin,
                            struct test_news *news);
+
+/* The same with a time between two proofs of the feed. */
+struct t3_l2 *test_l2_open_probing(const char *url, const char *name, const char *origin,
+                                   struct test_news *news, uint64_t probe_ms);
+
+/* Waits up to two seconds for an event with this revision; NULL when none came. */
+const struct test_event *test_wait_for_event(struct test_news *news, uint64_t revision);
 
 /* Waits up to two seconds until the counter is at least `least`. */
 bool test_wait_for(atomic_int *counter, int least);
