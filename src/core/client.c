@@ -300,7 +300,8 @@ void tears_client_free(tears_client *client)
 {
     if (client == NULL || t3_client_is_foreign(client))
         return;                       /* a forked child leaves its parent's connections alone */
-    t3_refresh_free(client->refresh); /* these first: they use L2 */
+    t3_outbox_free(client->outbox);   /* these first: they use L2 */
+    t3_refresh_free(client->refresh);
     t3_verify_stop(client->verify);
     t3_repair_free(client->repair);
     if (client->l2 != NULL)
