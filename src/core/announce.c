@@ -31,6 +31,8 @@ static void settle(struct t3_correction *correction, uint64_t revision, uint64_t
 {
     correction->seen = revision;
     correction->announced_ms = at_ms;
+    correction->announced_since =
+        atomic_load_explicit(&correction->collection->client->trust.since_ms, memory_order_acquire);
     t3_collection_drop(correction->collection, &correction->key);
 }
 

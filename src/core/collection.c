@@ -18,7 +18,12 @@
 #include "core/read.h"
 #include "schema/names.h"
 
-enum { STRICT_LEASE_MS = 10000, STRICT_LEASE_MS_MIN = 200, BOUND_MS_MIN = 100 };
+enum {
+    STRICT_LEASE_MS = 10000,
+    STRICT_LEASE_MS_MIN = 200,
+    STRICT_LEASE_MS_MAX = 600000, /* what L2 takes */
+    BOUND_MS_MIN = 100
+};
 
 struct tears_collection *t3_collection_lookup(struct tears_client *client, struct tears_str table)
 {
@@ -115,6 +120,9 @@ static tears_status check_strict(const struct tears_collection *collection, stru
     if (options->strict_lease_ms != 0 && options->strict_lease_ms < STRICT_LEASE_MS_MIN)
         return refuse(table, "strict_lease_ms", "no write is sure to end within less than 200 ms",
                       error_out);
+    if (options->strict_lease_ms > STRICT_LEASE_MS_MAX)
+        return refuse(table, "strict_lease_ms", "an announcement lasts ten minutes at most",
+                      error_out);
     return TEARS_OK;
 }
 
@@ -180,6 +188,8 @@ static tears_status choose_tiers(struct tears_collection *collection, struct tea
     collection->l1 = options->no_l1 ? NULL : client->l1;
     collection->lives_in_l2 = options->no_l3 != 0;
     collection->own_l3 = options->store != NULL || collection->lives_in_l2;
+    if (collection->lives_in_l2)
+        t3_l2_set_only_copy(collection->l2);
     if (collection->lives_in_l2)
         return t3_l2_truth_open(collection->l2, &collection->l3, error_out);
     if (options->store != NULL)

@@ -79,13 +79,15 @@ static void settle_l1(const struct t3_correction *correction)
 
 /* ---- L2 ---------------------------------------------------------------------------------- */
 
-/* What the put may rely on: a revision that was remembered may be another bucket's by now. */
+/* What the put may rely on: a revision that was announced in a bucket that is gone may be another entry's by now.  A client that did
+ * not follow the stream yet has not lost anything since. */
 static uint64_t seen_of(const struct t3_correction *correction)
 {
     const struct t3_trust *trust = &correction->collection->client->trust;
-    if (correction->announced_ms == 0 || t3_trust_covers(trust, correction->announced_ms))
-        return correction->seen;
-    return UINT64_MAX;
+    const uint64_t then = correction->announced_since;
+    const bool is_same_bucket =
+        then == UINT64_MAX || then == atomic_load_explicit(&trust->since_ms, memory_order_acquire);
+    return correction->announced_ms == 0 || is_same_bucket ? correction->seen : UINT64_MAX;
 }
 
 static struct t3_l2_put l2_put_of(const struct t3_correction *correction)
@@ -328,6 +330,7 @@ static void merge(struct t3_correction *kept, const struct t3_correction *later)
         *kept = *later;
     kept->seen = later->seen;
     kept->announced_ms = later->announced_ms;
+    kept->announced_since = later->announced_since;
     kept->inserted = inserted;
     kept->next = next;
 }

@@ -31,8 +31,8 @@ struct t3_correction {
     bool keep_lease;    /* STALE: the write may still happen; the announcement is left to run out */
     uint64_t confirmed_ms; /* WRITTEN: when the call that knew the row began */
     uint64_t announced_ms; /* strict: `seen` is the announcement's revision, made then; 0: none */
-    /* result */
-    uint64_t revision; /* of the L2 entry after the correction; 0: not known */
+    uint64_t announced_since; /* the client's trust at that moment: which bucket it was in */
+    uint64_t revision;        /* of the L2 entry after the correction; 0: not known */
     struct t3_correction *next;
 };
 

@@ -44,14 +44,14 @@ static tears_status is_down(struct hook_store *hook, struct tears_error *error)
     return TEARS_UNAVAILABLE;
 }
 
-static void run_hook(struct hook_store *hook, int64_t id)
+static void run_hook(struct hook_store *hook, void (**place)(void *, int64_t), int64_t id)
 {
     pthread_mutex_lock(&hook->mutex);
-    void (*after_read)(void *, int64_t) = hook->after_read;
-    hook->after_read = NULL;
+    void (*call)(void *, int64_t) = *place;
+    *place = NULL;
     pthread_mutex_unlock(&hook->mutex);
-    if (after_read != NULL)
-        after_read(hook->hook_owner, id);
+    if (call != NULL)
+        call(hook->hook_owner, id);
 }
 
 static tears_status hook_fetch(void *owner, void *tx, const tears_schema *schema,
@@ -76,7 +76,7 @@ static tears_status hook_fetch(void *owner, void *tx, const tears_schema *schema
     if (found)
         *copy = *row;
     pthread_mutex_unlock(&hook->mutex);
-    run_hook(hook, key->as.integer);
+    run_hook(hook, &hook->after_read, key->as.integer);
     const tears_status status = found ? give(copy, sink) : TEARS_NOT_FOUND;
     free(copy);
     return status;
@@ -125,7 +125,7 @@ static tears_status hook_upsert(void *owner, void *tx, const tears_schema *schem
     struct hook_store *hook = owner;
     (void)tx;
     (void)schema;
-    (void)deadline_ms;
+    atomic_store(&hook->write_deadline_ms, deadline_ms);
     atomic_fetch_add(&hook->writes, 1);
     if (is_down(hook, error) != TEARS_OK)
         return TEARS_UNAVAILABLE;
@@ -135,6 +135,8 @@ static tears_status hook_upsert(void *owner, void *tx, const tears_schema *schem
     pthread_mutex_lock(&hook->mutex);
     tears_status status = write_locked(hook, mode, fields, field_count, base, copy);
     pthread_mutex_unlock(&hook->mutex);
+    if (status == TEARS_OK)
+        run_hook(hook, &hook->after_write, copy->id);
     if (status == TEARS_OK)
         status = give(copy, sink);
     free(copy);

@@ -3,7 +3,8 @@
  *
  * One table, `items`: id (key), name, row_version.  Several clients may share one store, as
  * processes share a database.  The hook runs after a row was read and before the reader gets it:
- * whatever it does has happened "meanwhile".
+ * whatever it does has happened "meanwhile".  The other one
+ * runs between a row's being stored and the writer's hearing of it.
  */
 #ifndef TESTS_SUPPORT_HOOK_STORE_H
 #define TESTS_SUPPORT_HOOK_STORE_H
@@ -27,9 +28,11 @@ struct hook_store {
     struct hook_row rows[HOOK_ROWS];
     atomic_uint_fast64_t fetches;
     atomic_uint_fast64_t writes;
-    atomic_bool down;                            /* every call gives UNAVAILABLE */
-    void (*after_read)(void *owner, int64_t id); /* called once, then forgotten */
+    atomic_bool down;                             /* every call gives UNAVAILABLE */
+    void (*after_read)(void *owner, int64_t id);  /* called once, then forgotten */
+    void (*after_write)(void *owner, int64_t id); /* the same, when a row was put */
     void *hook_owner;
+    atomic_uint_fast64_t write_deadline_ms; /* that the last write was given */
 };
 
 void hook_store_init(struct hook_store *hook);
