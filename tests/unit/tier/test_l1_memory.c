@@ -1,7 +1,7 @@
 /*
  * test_l1_memory.c -- the tier in memory: the suite of all tiers, and what only this one promises.
  */
-#include "unit/tier/l1_conformance.h"
+#include "unit/tier/l1_coherence_conformance.h"
 
 #include "base/alloc.h"
 
@@ -236,6 +236,7 @@ int main(void)
         cmocka_unit_test(a_revision_too_large_to_keep_is_not_known),
         cmocka_unit_test(a_forked_child_can_end),
     };
-    const int failed = l1_conformance_run("l1_memory, as every tier", t3_l1_memory_new);
+    const int failed = l1_conformance_run("l1_memory, as every tier", t3_l1_memory_new) +
+                       l1_coherence_conformance_run("l1_memory, among processes", t3_l1_memory_new);
     return failed + cmocka_run_group_tests_name("l1_memory, on its own", tests, NULL, NULL);
 }

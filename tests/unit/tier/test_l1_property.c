@@ -20,7 +20,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { HOUR_MS = 3600000 };
+enum { HOUR_MS = 3600000, TICK_MS = 32 };
 
 /* ---- chance ---- */
 
@@ -62,6 +62,7 @@ struct cell {
     size_t body_bytes;
     unsigned char fill;
     uint64_t revision;
+    uint64_t confirmed_ms;
     uint64_t sure_until_ms; /* there, if not evicted */
     uint64_t gone_at_ms;    /* not there any more */
 };
@@ -97,6 +98,20 @@ static void model_expire(struct cell *cell)
         cell->content = NOTHING;
 }
 
+/* Whether a moment came back as it must: not later, and less than a tick earlier. */
+static bool is_rounded(uint64_t got, uint64_t put_ms)
+{
+    return got <= put_ms && got + TICK_MS > put_ms;
+}
+
+static bool is_same(uint32_t space, const struct cell *a, const struct cell *b)
+{
+    if (a->content != b->content)
+        return false;
+    return a->content == ABSENT ||
+           (a->content == ROW && is_versioned(space) && a->version == b->version);
+}
+
 /* What put must do, by the words of l1.h. */
 static void model_put(struct model *model, uint32_t space, const struct t3_l1_put *put,
                       const struct cell *next, bool is_current, int64_t id)
@@ -110,7 +125,12 @@ static void model_put(struct model *model, uint32_t space, const struct t3_l1_pu
     }
     if (is_versioned(space) && cell->content == ROW && cell->version > put->version)
         return;
+    const struct cell before = *cell;
     *cell = *next;
+    if (is_current && is_same(space, &before, next) && before.confirmed_ms > next->confirmed_ms) {
+        cell->confirmed_ms = before.confirmed_ms;
+        cell->revision = before.revision;
+    }
     cell->sure_until_ms = t3_now_coarse_ms() + put->age_ms_max - put->age_ms_max / 10 - 200;
     cell->gone_at_ms = t3_now_coarse_ms() + put->age_ms_max;
 }
@@ -148,6 +168,28 @@ static void model_settle(struct model *model, uint32_t space, const struct t3_ke
     }
 }
 
+/* Some time ago, in whole ticks: so two moments are equal for the tier just when they are. */
+static uint64_t moment_before(uint64_t ms)
+{
+    const uint64_t moment = t3_now_coarse_ms() - ms;
+    return moment - moment % TICK_MS;
+}
+
+/* In a crowded tier what was there may have been evicted: then nothing of it was inherited. */
+static void model_inherit(struct model *model, uint32_t space, const struct t3_key *key,
+                          struct cell *cell, const struct cell *next)
+{
+    enum t3_l1_answer answer;
+    struct t3_l1_hit hit;
+    struct t3_l1 *l1 = model->l1;
+    assert_int_equal(l1->ops->peek(l1, model->spaces[space], key, &model->arena, &answer, &hit),
+                     TEARS_OK);
+    if (answer == T3_L1_MISS || !is_rounded(hit.confirmed_ms, next->confirmed_ms))
+        return;
+    cell->confirmed_ms = next->confirmed_ms;
+    cell->revision = next->revision;
+}
+
 static void step_put(struct model *model, uint32_t space, int64_t id, uint64_t ticket)
 {
     const uint64_t dice = next_random(&model->random) >> 20;
@@ -160,6 +202,7 @@ static void step_put(struct model *model, uint32_t space, int64_t id, uint64_t t
         .body_bytes = (dice >> 16) % 300,
         .fill = (unsigned char)dice,
         .revision = (dice >> 3) % 3 == 0 ? dice >> 8 : 0,
+        .confirmed_ms = moment_before((dice >> 40) % 5000),
     };
     const struct t3_row *row = next.content == ROW
                                    ? l1_item_row(&model->arena, model->schemas[space], id,
@@ -169,12 +212,16 @@ static void step_put(struct model *model, uint32_t space, int64_t id, uint64_t t
     const bool is_current = put.ticket == ticket;
     put.ticket = ticket;
     put.revision = next.revision;
+    put.confirmed_ms = next.confirmed_ms;
     put.age_ms_max = MODEL_AGE_MS;
     put.own_write = dice % 5 == 0;
     model_put(model, space, &put, &next, is_current, id);
     assert_int_equal(model->l1->ops->put(model->l1, model->spaces[space], &put), TEARS_OK);
+    struct cell *cell = &model->cells[space][id];
     if (model->may_evict && is_versioned(space) && (is_current || put.own_write))
-        model_settle(model, space, &key.key, &model->cells[space][id], &next);
+        model_settle(model, space, &key.key, cell, &next);
+    if (model->may_evict && is_current && is_same(space, cell, &next))
+        model_inherit(model, space, &key.key, cell, &next);
 }
 
 static void step_look(struct model *model, uint32_t space, int64_t id)
@@ -189,7 +236,7 @@ static void step_look(struct model *model, uint32_t space, int64_t id)
     struct t3_l1 *l1 = model->l1;
     assert_int_equal(l1->ops->get(l1, model->spaces[space], &key.key, &model->arena, &answer, &hit),
                      TEARS_OK);
-    if (answer == T3_L1_EXPIRED)
+    if (answer == T3_L1_EXPIRED) /* the model forgets such a row at once */
         answer = T3_L1_MISS;
     if (answer == T3_L1_MISS && (model->may_evict || cell->content == NOTHING)) {
         model->misses++;
@@ -198,6 +245,8 @@ static void step_look(struct model *model, uint32_t space, int64_t id)
     model->hits++;
     assert_int_equal(answer, cell->content == ROW ? T3_L1_HIT : T3_L1_ABSENT);
     assert_true(cell->content != NOTHING);
+    assert_true(is_rounded(hit.confirmed_ms, cell->confirmed_ms));
+    assert_true(hit.expires_ms > hit.now_ms && hit.expires_ms <= cell->gone_at_ms);
     if (answer != T3_L1_HIT)
         return;
     const struct t3_row *row = l1_item_row(&model->arena, model->schemas[space], id, cell->version,
@@ -231,6 +280,55 @@ static void step_forget(struct model *model, uint32_t space, int64_t id, uint64_
         if (cell->content == ROW && (is_versioned(space) ? cell->version : 0) == version)
             cell->revision = dice;
     }
+}
+
+/* A notice that tells a version. */
+static void step_notice(struct model *model, uint32_t space, int64_t id, uint64_t dice)
+{
+    struct cell *cell = &model->cells[space][id];
+    struct l1_key key;
+    l1_item_key(model->schemas[space], id, &key);
+    key.key.values = &key.value;
+    const int64_t version = (int64_t)(dice >> 8) % 50;
+    const bool stays =
+        model->l1->ops->drop_older(model->l1, model->spaces[space], &key.key, version);
+    model_expire(cell);
+    if (!is_versioned(space) || cell->content == ABSENT || cell->version < version)
+        cell->content = NOTHING;
+    if (!model->may_evict && cell->content == ROW)
+        assert_int_equal(stays, cell->version == version);
+    else if (stays) /* evicted, or expired: only what is of this version can have stayed */
+        assert_true(is_versioned(space) && cell->version == version);
+}
+
+/* An answer from L2: the row that is cached is right. */
+static void step_confirm(struct model *model, uint32_t space, int64_t id, uint64_t dice)
+{
+    struct cell *cell = &model->cells[space][id];
+    struct l1_key key;
+    l1_item_key(model->schemas[space], id, &key);
+    key.key.values = &key.value;
+    model_expire(cell);
+    if (cell->content == NOTHING)
+        return; /* an expired row would come back to life, which the model has forgotten */
+    struct t3_l1 *l1 = model->l1;
+    const uint32_t number = model->spaces[space];
+    const int64_t version = dice % 3 == 0 ? (int64_t)(dice >> 8) % 50 : cell->version;
+    const uint64_t revision = dice % 5 == 0 || is_versioned(space) ? dice >> 20 : cell->revision;
+    const uint64_t confirmed_ms = moment_before((dice >> 30) % 3000);
+    const bool is_current = dice % 7 != 0;
+    const uint64_t ticket = l1->ops->ticket(l1, number, &key.key) - (is_current ? 0 : 1);
+    l1->ops->confirm(l1, number, &key.key, version, revision, ticket, confirmed_ms, MODEL_AGE_MS);
+    const bool is_it = is_versioned(space) ? cell->version == version
+                                           : revision != 0 && cell->revision == revision;
+    if (cell->content != ROW || !is_current || !is_it)
+        return;
+    cell->sure_until_ms = t3_now_coarse_ms() + MODEL_AGE_MS - MODEL_AGE_MS / 10 - 200;
+    cell->gone_at_ms = t3_now_coarse_ms() + MODEL_AGE_MS;
+    if (confirmed_ms < cell->confirmed_ms)
+        return;
+    cell->revision = revision;
+    cell->confirmed_ms = confirmed_ms;
 }
 
 static void step(struct model *model)
@@ -271,6 +369,12 @@ static void step(struct model *model)
         if (dice >> 30 & 1)
             t3_clock_shift_ms(1);
         break;
+    case 8:
+        if (dice >> 31 & 1)
+            step_notice(model, space, id, dice >> 16);
+        else
+            step_confirm(model, space, id, dice >> 16);
+        break;
     default:
         step_look(model, space, id);
     }
@@ -290,6 +394,7 @@ static void run_model(const char *name, uint64_t bytes_max, bool may_evict)
             model->l1->ops->open_space(model->l1, model->schemas[i], &model->spaces[i], &error),
             TEARS_OK);
     }
+    t3_clock_shift_ms(10000); /* the tier was there at all moments that the steps think of */
     const uint64_t steps = environment_number("T3_TEST_STEPS", 1000000);
     for (uint64_t i = 0; i < steps; i++) {
         step(model);
@@ -516,6 +621,12 @@ struct duel {
     pthread_barrier_t end;
     struct t3_row *row;
     struct l1_key key;
+    struct t3_arena rows;
+    int64_t notice;        /* the version that the notices tell */
+    struct t3_arena arena; /* of the thread of notices */
+    uint64_t after_ms;     /* what was there after the notice; 0: nothing */
+    uint64_t after_revision;
+    atomic_bool is_over;
 };
 
 static void *run_notices(void *argument)
@@ -560,6 +671,304 @@ static void a_fill_from_before_a_notice_is_never_there_after_it(void **state)
     duel.l1->ops->free(duel.l1);
     tears_schema_free(duel.schema);
     t3_arena_done(&arena);
+}
+
+/* ---- a question that was on its way, and a notice, at the same moment ---- */
+
+enum question { FILL_OF_OLD, CONFIRM_OF_OLD, FILL_OF_SAME, CONFIRM_OF_SAME, QUESTIONS };
+
+/* A notice comes: the row there is older than it says, or just what it says. */
+static void *run_versioned_notices(void *argument)
+{
+    struct duel *duel = argument;
+    for (int i = 0; i < DUELS; i++) {
+        pthread_barrier_wait(&duel->start);
+        (void)duel->l1->ops->drop_older(duel->l1, duel->space, &duel->key.key, duel->notice);
+        struct t3_l1_hit hit = {0};
+        enum t3_l1_answer answer = T3_L1_MISS;
+        t3_arena_reset(&duel->arena);
+        if (duel->l1->ops->peek(duel->l1, duel->space, &duel->key.key, &duel->arena, &answer,
+                                &hit) != TEARS_OK)
+            answer = T3_L1_MISS;
+        duel->after_ms = answer == T3_L1_HIT ? hit.confirmed_ms : 0;
+        duel->after_revision = answer == T3_L1_HIT ? hit.revision : 0;
+        pthread_barrier_wait(&duel->end);
+    }
+    return NULL;
+}
+
+static void ask_late(struct duel *duel, enum question question, uint64_t ticket, uint64_t now)
+{
+    struct t3_l1_put put = l1_fill(duel->l1, duel->space, &duel->key.key, duel->row, 1);
+    put.ticket = ticket;
+    put.confirmed_ms = now;
+    put.revision = 9;
+    if (question == FILL_OF_OLD || question == FILL_OF_SAME)
+        assert_int_equal(duel->l1->ops->put(duel->l1, duel->space, &put), TEARS_OK);
+    else
+        duel->l1->ops->confirm(duel->l1, duel->space, &duel->key.key, 1, 9, ticket, now, HOUR_MS);
+}
+
+static void run_duel(enum question question)
+{
+    struct duel duel = {.schema = l1_items_schema("items", true),
+                        .notice = question == FILL_OF_OLD || question == CONFIRM_OF_OLD ? 2 : 1};
+    struct t3_arena arena = {0};
+    struct tears_error error;
+    struct t3_l1_hit hit;
+    enum t3_l1_answer answer;
+    pthread_t thread;
+    int wrong = 0;
+    assert_int_equal(t3_l1_memory_new(1 << 20, &duel.l1, &error), TEARS_OK);
+    assert_int_equal(duel.l1->ops->open_space(duel.l1, duel.schema, &duel.space, &error), TEARS_OK);
+    l1_item_key(duel.schema, 1, &duel.key);
+    duel.key.key.values = &duel.key.value;
+    duel.row = l1_item_row(&duel.rows, duel.schema, 1, 1, 50, 'x');
+    t3_clock_shift_ms(10000);
+    pthread_barrier_init(&duel.start, NULL, 2);
+    pthread_barrier_init(&duel.end, NULL, 2);
+    assert_int_equal(pthread_create(&thread, NULL, run_versioned_notices, &duel), 0);
+    for (int i = 0; i < DUELS; i++) {
+        const uint64_t now = t3_now_coarse_ms();
+        duel.l1->ops->drop(duel.l1, duel.space, &duel.key.key);
+        struct t3_l1_put put = l1_fill(duel.l1, duel.space, &duel.key.key, duel.row, 1);
+        put.confirmed_ms = now - 5000;
+        put.revision = 8;
+        assert_int_equal(duel.l1->ops->put(duel.l1, duel.space, &put), TEARS_OK);
+        const uint64_t ticket = duel.l1->ops->ticket(duel.l1, duel.space, &duel.key.key);
+        pthread_barrier_wait(&duel.start);
+        ask_late(&duel, question, ticket, now);
+        pthread_barrier_wait(&duel.end);
+        t3_arena_reset(&arena);
+        assert_int_equal(
+            duel.l1->ops->peek(duel.l1, duel.space, &duel.key.key, &arena, &answer, &hit),
+            TEARS_OK);
+        wrong += answer == T3_L1_HIT ? duel.notice == 2 || hit.confirmed_ms != duel.after_ms ||
+                                           hit.revision != duel.after_revision
+                                     : duel.notice == 1;
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(wrong, 0);
+    pthread_barrier_destroy(&duel.start);
+    pthread_barrier_destroy(&duel.end);
+    duel.l1->ops->free(duel.l1);
+    tears_schema_free(duel.schema);
+    t3_arena_done(&duel.arena);
+    t3_arena_done(&duel.rows);
+    t3_arena_done(&arena);
+}
+
+/* After the notice nothing changes any more: what came before it is gone or was stamped before it. */
+static void nothing_is_kept_or_stamped_after_a_notice(void **state)
+{
+    (void)state;
+    for (int question = 0; question < QUESTIONS; question++)
+        run_duel((enum question)question);
+}
+
+/* ---- a moment and its revision ---- */
+
+enum { STAMPS = 200000 };
+
+static void *run_stamps(void *argument)
+{
+    struct duel *duel = argument;
+    const struct t3_l1_ops *ops = duel->l1->ops;
+    for (uint64_t i = 1; i <= STAMPS; i++) {
+        const uint64_t moment = duel->after_ms + i * TICK_MS;
+        const uint64_t ticket = ops->ticket(duel->l1, duel->space, &duel->key.key);
+        ops->confirm(duel->l1, duel->space, &duel->key.key, 1, i, ticket, moment, HOUR_MS);
+    }
+    atomic_store(&duel->is_over, true);
+    return NULL;
+}
+
+/* The revision was right at the moment or later; an older one would be taken for one of another bucket's. */
+static void a_reader_never_sees_a_moment_without_its_revision(void **state)
+{
+    (void)state;
+    struct duel duel = {.schema = l1_items_schema("items", true), .after_ms = t3_now_coarse_ms()};
+    struct t3_arena arena = {0};
+    struct tears_error error;
+    struct t3_l1_hit hit;
+    enum t3_l1_answer answer;
+    pthread_t thread;
+    int wrong = 0;
+    assert_int_equal(t3_l1_memory_new(1 << 20, &duel.l1, &error), TEARS_OK);
+    assert_int_equal(duel.l1->ops->open_space(duel.l1, duel.schema, &duel.space, &error), TEARS_OK);
+    l1_item_key(duel.schema, 1, &duel.key);
+    duel.key.key.values = &duel.key.value;
+    duel.row = l1_item_row(&duel.rows, duel.schema, 1, 1, 50, 'x');
+    const struct t3_l1_put put = l1_fill(duel.l1, duel.space, &duel.key.key, duel.row, 1);
+    assert_int_equal(duel.l1->ops->put(duel.l1, duel.space, &put), TEARS_OK);
+    assert_int_equal(pthread_create(&thread, NULL, run_stamps, &duel), 0);
+    while (!atomic_load(&duel.is_over)) {
+        t3_arena_reset(&arena);
+        assert_int_equal(
+            duel.l1->ops->get(duel.l1, duel.space, &duel.key.key, &arena, &answer, &hit), TEARS_OK);
+        const uint64_t passed =
+            hit.confirmed_ms > duel.after_ms ? hit.confirmed_ms - duel.after_ms : 0;
+        wrong += answer != T3_L1_HIT || hit.revision < passed / TICK_MS;
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(wrong, 0);
+    duel.l1->ops->free(duel.l1);
+    tears_schema_free(duel.schema);
+    t3_arena_done(&duel.rows);
+    t3_arena_done(&arena);
+}
+
+/* ---- trap 1: a stale set, every step of it behind a barrier ---- */
+
+/*
+ * A reader takes a ticket, asks the database, and comes back with what it found; a writer commits, and its notice
+ * arrives.  The steps of the two are done in every order, each by its own thread.
+ */
+enum { READER_STEPS = 3, WRITER_STEPS = 2, ALL_STEPS = READER_STEPS + WRITER_STEPS };
+
+struct schedule {
+    struct duel duel;
+    pthread_barrier_t step;
+    bool is_writers[ALL_STEPS]; /* whose step it is */
+    bool is_cached;             /* at the beginning the row is there */
+    bool confirms;              /* the reader comes back to confirm, not to fill */
+    bool is_versioned;
+    int64_t database; /* the version there */
+    uint64_t ticket;
+    int64_t seen;
+    uint64_t asked_ms;
+};
+
+static void come_back(struct schedule *schedule)
+{
+    struct duel *duel = &schedule->duel;
+    struct t3_row *row = l1_item_row(&duel->rows, duel->schema, 1, schedule->seen, 50, 'x');
+    struct t3_l1_put put = l1_fill(duel->l1, duel->space, &duel->key.key, row,
+                                   schedule->is_versioned ? schedule->seen : 0);
+    put.ticket = schedule->ticket;
+    put.confirmed_ms = schedule->asked_ms;
+    put.revision = (uint64_t)schedule->seen;
+    if (!schedule->confirms)
+        (void)!duel->l1->ops->put(duel->l1, duel->space, &put);
+    else
+        duel->l1->ops->confirm(duel->l1, duel->space, &duel->key.key, put.version, put.revision,
+                               put.ticket, put.confirmed_ms, HOUR_MS);
+}
+
+static void reader_step(struct schedule *schedule, int step)
+{
+    struct duel *duel = &schedule->duel;
+    if (step == 0)
+        schedule->ticket = duel->l1->ops->ticket(duel->l1, duel->space, &duel->key.key);
+    else if (step == 1)
+        schedule->seen = schedule->database;
+    else
+        come_back(schedule);
+}
+
+static void writer_step(struct schedule *schedule, int step)
+{
+    struct duel *duel = &schedule->duel;
+    if (step == 0)
+        schedule->database = 2;
+    else
+        (void)duel->l1->ops->drop_older(duel->l1, duel->space, &duel->key.key, 2);
+}
+
+static void run_side(struct schedule *schedule, bool is_writer)
+{
+    int own = 0;
+    for (int i = 0; i < ALL_STEPS; i++) {
+        if (schedule->is_writers[i] == is_writer) {
+            if (is_writer)
+                writer_step(schedule, own++);
+            else
+                reader_step(schedule, own++);
+        }
+        pthread_barrier_wait(&schedule->step);
+    }
+}
+
+static void *run_writer_side(void *argument)
+{
+    run_side(argument, true);
+    return NULL;
+}
+
+static void play(struct schedule *schedule)
+{
+    struct duel *duel = &schedule->duel;
+    pthread_t thread;
+    t3_arena_reset(&duel->rows);
+    duel->l1->ops->clear(duel->l1, duel->space);
+    schedule->database = 1;
+    schedule->asked_ms = t3_now_coarse_ms();
+    struct t3_l1_put put =
+        l1_fill(duel->l1, duel->space, &duel->key.key,
+                l1_item_row(&duel->rows, duel->schema, 1, 1, 50, 'x'), schedule->is_versioned);
+    put.revision = 1;
+    if (schedule->is_cached)
+        assert_int_equal(duel->l1->ops->put(duel->l1, duel->space, &put), TEARS_OK);
+    assert_int_equal(pthread_create(&thread, NULL, run_writer_side, schedule), 0);
+    run_side(schedule, false);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+
+    enum t3_l1_answer answer;
+    struct t3_l1_hit hit;
+    assert_int_equal(
+        duel->l1->ops->get(duel->l1, duel->space, &duel->key.key, &duel->rows, &answer, &hit),
+        TEARS_OK);
+    if (answer == T3_L1_HIT)
+        assert_int_equal(t3_row_value(hit.row, &duel->schema->layout, 1).as.integer, 2);
+}
+
+static void play_all_orders(struct schedule *schedule)
+{
+    int orders = 0;
+    for (unsigned bits = 0; bits < 1u << ALL_STEPS; bits++) {
+        int writers = 0;
+        for (int i = 0; i < ALL_STEPS; i++) {
+            schedule->is_writers[i] = (bits >> i & 1) != 0;
+            writers += schedule->is_writers[i];
+        }
+        if (writers != WRITER_STEPS)
+            continue;
+        play(schedule);
+        orders++;
+    }
+    assert_int_equal(orders, 10);
+}
+
+static void play_on_tier(l1_constructor make, bool is_versioned)
+{
+    struct schedule schedule = {.is_versioned = is_versioned};
+    struct duel *duel = &schedule.duel;
+    struct tears_error error;
+    duel->schema = l1_items_schema("items", is_versioned);
+    assert_int_equal(make(4 << 20, &duel->l1, &error), TEARS_OK);
+    assert_int_equal(duel->l1->ops->open_space(duel->l1, duel->schema, &duel->space, &error),
+                     TEARS_OK);
+    l1_item_key(duel->schema, 1, &duel->key);
+    duel->key.key.values = &duel->key.value;
+    pthread_barrier_init(&schedule.step, NULL, 2);
+    for (int variant = 0; variant < 4; variant++) {
+        schedule.is_cached = (variant & 1) != 0;
+        schedule.confirms = (variant & 2) != 0;
+        play_all_orders(&schedule);
+    }
+    pthread_barrier_destroy(&schedule.step);
+    duel->l1->ops->free(duel->l1);
+    tears_schema_free(duel->schema);
+    t3_arena_done(&duel->rows);
+}
+
+static void trap_01_a_reader_installs_what_was_there_before_the_notice(void **state)
+{
+    (void)state;
+    play_on_tier(t3_l1_memory_new, true);
+    play_on_tier(t3_l1_memory_new, false);
+    play_on_tier(t3_l1_sqlite_new, true);
+    play_on_tier(t3_l1_sqlite_new, false);
 }
 
 /* ---- eviction: a zipf load with a scan through it ---- */
@@ -707,6 +1116,9 @@ int main(void)
         cmocka_unit_test(readers_see_whole_rows_and_never_go_back),
         cmocka_unit_test(the_same_while_rows_are_evicted),
         cmocka_unit_test(a_fill_from_before_a_notice_is_never_there_after_it),
+        cmocka_unit_test(nothing_is_kept_or_stamped_after_a_notice),
+        cmocka_unit_test(a_reader_never_sees_a_moment_without_its_revision),
+        cmocka_unit_test(trap_01_a_reader_installs_what_was_there_before_the_notice),
         cmocka_unit_test(a_scan_does_not_push_out_the_rows_in_use),
     };
     return cmocka_run_group_tests_name("l1_property", tests, NULL, NULL);

@@ -2,7 +2,7 @@
  * test_l1_sqlite.c -- the SQL form of L1: the suite of all tiers, and what only this one promises:
  * SQL over cached rows.
  */
-#include "unit/tier/l1_conformance.h"
+#include "unit/tier/l1_coherence_conformance.h"
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -384,6 +384,7 @@ int main(void)
         TEST(sqlite_stays_within_the_budget),
         cmocka_unit_test(every_failing_allocation_is_survived),
     };
-    const int failed = l1_conformance_run("l1_sqlite", t3_l1_sqlite_new);
+    const int failed = l1_conformance_run("l1_sqlite", t3_l1_sqlite_new) +
+                       l1_coherence_conformance_run("l1_sqlite, among processes", t3_l1_sqlite_new);
     return failed + cmocka_run_group_tests_name("l1_sqlite only", tests, NULL, NULL);
 }
