@@ -470,7 +470,7 @@ void t3_kv_release(struct t3_kv_request *requests, size_t count)
     }
 }
 
-void t3_kv_set_epoch(struct t3_kv *kv, const char epoch[T3_KV_EPOCH_BYTES + 1])
+void t3_kv_set_epoch(struct t3_kv *kv, const char *epoch)
 {
     uint64_t number = 0;
     if (!t3_kv_parse_epoch(tears_str_c(epoch), &number))

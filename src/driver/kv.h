@@ -130,7 +130,7 @@ void t3_kv_release(struct t3_kv_request *requests, size_t count);
 enum { T3_KV_EPOCH_BYTES = 16 };
 
 /* From now on every put and delete has this in its header Tears-Epoch; "" none.  Any thread, at any time. */
-void t3_kv_set_epoch(struct t3_kv *kv, const char epoch[T3_KV_EPOCH_BYTES + 1]);
+void t3_kv_set_epoch(struct t3_kv *kv, const char *epoch);
 
 /* After how many milliseconds the bucket forgets an entry, as it was when it was last opened; 0: never, or not known. */
 uint64_t t3_kv_age_max_ms(struct t3_kv *kv);

@@ -130,8 +130,11 @@ bool t3_follow_parse_place(struct tears_str reply, struct t3_follow_place *place
         !t3_str_is(tokens[1], "ACK"))
         return false;
     const struct tears_str *shifted = tokens + (count == OLD_TOKENS ? 0 : NEW_TOKENS - OLD_TOKENS);
-    place_out->consumer = shifted[CONSUMER];
-    return shifted[CONSUMER].len > 0 &&
-           t3_follow_parse_number(shifted[STREAM_AT], &place_out->stream_sequence) &&
-           t3_follow_parse_number(shifted[STREAM_AT + 1], &place_out->consumer_sequence);
+    struct t3_follow_place place = {.consumer = shifted[CONSUMER]};
+    if (place.consumer.len == 0 ||
+        !t3_follow_parse_number(shifted[STREAM_AT], &place.stream_sequence) ||
+        !t3_follow_parse_number(shifted[STREAM_AT + 1], &place.consumer_sequence))
+        return false;
+    *place_out = place;
+    return true;
 }

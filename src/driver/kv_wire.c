@@ -154,8 +154,10 @@ bool t3_kv_parse_epoch(struct tears_str text, uint64_t *epoch_out)
         else
             return false;
     }
+    if (epoch == 0)
+        return false;
     *epoch_out = epoch;
-    return epoch != 0;
+    return true;
 }
 
 bool t3_kv_key_is_good(struct tears_str key)
