@@ -42,8 +42,9 @@ static bool is_strong(const struct tears_session *session,
 
 /* ---- L1 ---------------------------------------------------------------------------------- */
 
-bool t3_read_may_serve(struct tears_session *session, struct tears_collection *collection,
-                       const struct t3_key *key, const struct t3_l1_hit *hit)
+/* Whether what L1 holds may be given to the session: fresh enough, and no older than what it has seen.  Counts what is suspect. */
+static bool may_serve(const struct tears_session *session, struct tears_collection *collection,
+                      const struct t3_key *key, const struct t3_l1_hit *hit)
 {
     if (T3_UNLIKELY(is_strong(session, collection)))
         return false;
@@ -74,7 +75,7 @@ static tears_status ask_l1(struct tears_session *session, struct tears_collectio
     if (l1->ops->get(l1, collection->space, key, &session->arena, &answer, hit_out) != TEARS_OK)
         return t3_session_no_memory(session);
     if (answer == T3_L1_MISS || answer == T3_L1_EXPIRED ||
-        !t3_read_may_serve(session, collection, key, hit_out)) {
+        !may_serve(session, collection, key, hit_out)) {
         t3_count_own(&session->counters.l1_misses);
         return TEARS_OK;
     }

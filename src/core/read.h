@@ -25,10 +25,6 @@ tears_status t3_read_anew(struct tears_session *session, struct tears_collection
 tears_status t3_read_l3(struct tears_session *session, struct tears_collection *collection,
                         const struct t3_key *keys, size_t count, struct t3_found *found_out);
 
-/* Whether what L1 holds may be given to the session: fresh enough, and no older than what it has seen.  Counts one that may not. */
-bool t3_read_may_serve(struct tears_session *session, struct tears_collection *collection,
-                       const struct t3_key *key, const struct t3_l1_hit *hit);
-
 /* What a hit of L1's may set going: a row whose age is nearly over is read anew in the background. */
 void t3_read_look_ahead(struct tears_collection *collection, const struct t3_key *key,
                         const struct t3_l1_hit *hit);

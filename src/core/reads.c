@@ -6,6 +6,7 @@
 #include "core/core.h"
 
 #include "base/fail.h"
+#include "core/freshness.h"
 #include "core/read.h"
 #include "core/write.h"
 
@@ -112,16 +113,24 @@ static tears_status cell_in_l1(struct tears_session *session, struct tears_colle
 {
     struct t3_l1 *l1 = collection->l1;
     *answer_out = T3_L1_MISS;
-    if (l1 == NULL || session->tx != NULL)
-        return TEARS_OK;
+    if (l1 == NULL || session->tx != NULL || session->level >= TEARS_READ_SESSION)
+        return TEARS_OK; /* what the level SESSION compares is the whole row's */
     struct t3_l1_hit hit;
-    if (l1->ops->get_cell(l1, collection->space, key, column, &session->arena, answer_out,
-                          value_out, &hit) != TEARS_OK)
+    struct tears_value value;
+    if (l1->ops->get_cell(l1, collection->space, key, column, &session->arena, answer_out, &value,
+                          &hit) != TEARS_OK)
         return t3_session_no_memory(session);
-    if (*answer_out == T3_L1_HIT) {
-        t3_count_own(&session->counters.l1_hits);
-        session->tier = TEARS_TIER_L1;
+    if (*answer_out != T3_L1_HIT)
+        return TEARS_OK;
+    if (T3_UNLIKELY(!t3_is_fresh(collection, &hit, t3_bound_ms(session, collection)))) {
+        *answer_out = T3_L1_MISS; /* the read that follows counts it */
+        return TEARS_OK;
     }
+    *value_out = value;
+    t3_count_own(&session->counters.l1_hits);
+    session->tier = TEARS_TIER_L1;
+    if (T3_UNLIKELY(collection->options.early_refresh != 0))
+        t3_read_look_ahead(collection, key, &hit);
     return TEARS_OK;
 }
 
