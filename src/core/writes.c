@@ -52,6 +52,17 @@ static tears_status change_of_entity(struct tears_session *session, const tears_
     return TEARS_OK;
 }
 
+/* Said before the fields are looked at: what is wrong with them is not the point. */
+static tears_status needs_l3(struct tears_session *session,
+                             const struct tears_collection *collection)
+{
+    if (!collection->lives_in_l2)
+        return TEARS_OK;
+    return t3_fail(&session->error, TEARS_UNSUPPORTED, "core",
+                   "table '" T3_STR_FMT "' has no L3: change its rows with tears_l2_mutate",
+                   T3_STR_ARG(collection->schema->name));
+}
+
 static tears_status write_one(struct tears_session *session, struct tears_collection *collection,
                               enum t3_write_kind kind, const struct t3_change *change,
                               tears_entity **entity_out)
@@ -69,6 +80,7 @@ tears_status tears_insert(tears_session *session, tears_collection *collection,
 {
     struct t3_change change;
     T3_TRY(t3_session_enter(session));
+    T3_TRY(needs_l3(session, collection));
     T3_TRY(change_of_fields(session, collection->schema, fields, field_count, &change));
     return write_one(session, collection, T3_WRITE_INSERT, &change, entity_out);
 }
@@ -90,6 +102,7 @@ tears_status tears_upsert(tears_session *session, tears_collection *collection,
 {
     struct t3_change change;
     T3_TRY(t3_session_enter(session));
+    T3_TRY(needs_l3(session, collection));
     T3_TRY(change_of_fields(session, collection->schema, fields, field_count, &change));
     T3_TRY(needs_key(session, collection, &change));
     return write_one(session, collection, T3_WRITE_UPSERT, &change, entity_out);
@@ -154,6 +167,7 @@ static tears_status write_many(struct tears_session *session, struct tears_colle
                                size_t row_count, struct tears_outcome *outcomes_out)
 {
     T3_TRY(t3_session_enter(session));
+    T3_TRY(needs_l3(session, collection));
     struct t3_change *changes = t3_arena_array(&session->arena, row_count, sizeof *changes);
     if (changes == NULL)
         return t3_session_no_memory(session);
