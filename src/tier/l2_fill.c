@@ -205,12 +205,16 @@ static tears_status start_fill(struct t3_l2 *l2, const struct t3_kv_request *req
     return status;
 }
 
-/* A lease is taken back without anyone waiting for it, or hearing whether it worked: it would run out anyway. */
-static tears_status take_back(struct t3_l2 *l2, struct t3_kv_request *request, bool hides_nothing)
+/* A lease is taken back without anyone waiting for it, or hearing whether it worked: it would run out anyway.  What is left of
+ * another write's announcement under it stays in force. */
+static tears_status take_back(struct t3_l2 *l2, struct t3_kv_request *request,
+                              const struct l2_known *known)
 {
+    const bool hides_nothing = request->expected == 0 || known->hides_nothing;
     request->verb = T3_KV_DELETE;
     request->has_version = !hides_nothing || request->version != 0;
-    request->is_fill = true;
+    request->is_fill = known->under_left_ms == 0;
+    request->lease_ms = known->under_left_ms;
     return send_fill(l2, request, 0);
 }
 
@@ -241,7 +245,7 @@ tears_status t3_l2_fill(struct t3_l2 *l2, const struct tears_schema *schema, voi
         .ids = t3_buf_str(&ids),
     };
     if (row == NULL)
-        return take_back(l2, &request, seen == 0 || known.hides_nothing);
+        return take_back(l2, &request, &known);
     if (known.is_write && known.left_ms > 0)
         return TEARS_LIMIT; /* the row is about to change */
     T3_TRY(t3_row_encode(schema, row, &body));

@@ -130,6 +130,7 @@ struct l2_announcement {
     uint64_t revision;
     uint64_t lease_ms;
     bool is_write;
+    bool is_ours;       /* made here, by t3_l2_announce */
     bool hides_nothing; /* there was nothing under the key before */
     uint64_t
         under_ms; /* it is ours, and went over another write's that was good for so long; 0: over none */
@@ -143,6 +144,7 @@ struct l2_known {
     uint64_t left_ms;
     uint64_t under_left_ms;
     bool is_write;
+    bool is_ours;
     bool hides_nothing;
 };
 

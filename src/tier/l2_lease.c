@@ -139,7 +139,8 @@ static void begin(struct t3_l2 *l2, struct step *step, uint64_t seen)
     }
     announce_over(step, seen);
     if (seen != 0 && t3_l2_recall(l2, tears_str_c(step->text), seen, &known)) {
-        step->under_ms = known.is_write ? known.left_ms : 0;
+        if (known.is_write) /* one's own is announced again, for longer */
+            step->under_ms = known.is_ours ? known.under_left_ms : known.left_ms;
         step->has_version = !known.hides_nothing;
     }
 }
@@ -173,6 +174,7 @@ static void after_write(struct announcing *announcing, struct step *step,
         .revision = request->revision,
         .lease_ms = request->lease_ms,
         .is_write = true,
+        .is_ours = true,
         .hides_nothing = !request->has_version,
         .under_ms = step->under_ms,
     };

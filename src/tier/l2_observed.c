@@ -25,6 +25,7 @@ struct l2_sighting {
     uint64_t lease_ms;
     uint64_t under_ms;
     bool is_write;
+    bool is_ours;
     bool hides_nothing;
 };
 
@@ -51,6 +52,7 @@ uint64_t t3_l2_observe(struct t3_l2 *l2, const struct l2_announcement *announcem
     struct l2_sighting *place = &l2->observed.places[announcement->revision % L2_SIGHTINGS_MAX];
     if (place->id == id) {
         since_ms = place->since_ms;
+        place->is_ours = place->is_ours || announcement->is_ours;
         if (announcement->under_ms != 0)
             place->under_ms = announcement->under_ms + (now_ms - since_ms);
     } else if (place->id == 0 || left_of(place->lease_ms, now_ms - place->since_ms) == 0) {
@@ -60,6 +62,7 @@ uint64_t t3_l2_observe(struct t3_l2 *l2, const struct l2_announcement *announcem
             .lease_ms = announcement->lease_ms,
             .under_ms = announcement->under_ms,
             .is_write = announcement->is_write,
+            .is_ours = announcement->is_ours,
             .hides_nothing = announcement->hides_nothing,
         };
     }
@@ -82,6 +85,7 @@ bool t3_l2_recall(struct t3_l2 *l2, struct tears_str key, uint64_t revision,
         .left_ms = left_of(place.lease_ms, age_ms),
         .under_left_ms = place.under_ms > age_ms ? place.under_ms - age_ms : 0,
         .is_write = place.is_write,
+        .is_ours = place.is_ours,
         .hides_nothing = place.hides_nothing,
     };
     return true;

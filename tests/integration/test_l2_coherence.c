@@ -379,6 +379,37 @@ static void test_an_announced_write_goes_over_its_announcement(void **state)
     assert_int_equal(get(f, f->other, 1).lease, T3_L2_NO_LEASE);
 }
 
+/* A long transaction announces again; that is not another writer. */
+static void test_an_announcement_can_be_made_longer(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t seen = UNSEEN;
+    assert_int_equal(announce(f, f->l2, 1, &seen), TEARS_OK);
+    const uint64_t first = seen;
+    assert_int_equal(announce(f, f->l2, 1, &seen), TEARS_OK);
+    assert_true(seen > first);
+    assert_int_equal(put(f, f->l2, (struct change){1, "v1", 1, seen, true}).status, TEARS_OK);
+    assert_note(f, 1, "v1", 1);
+}
+
+/* A write that failed takes back its own announcement, and not the other one's under it. */
+static void test_taking_back_leaves_the_other_announcement(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t first = put(f, f->other, (struct change){1, "v1", 1, UNSEEN, true}).revision;
+    uint64_t second = first;
+    assert_int_equal(announce(f, f->other, 1, &first), TEARS_OK);
+    assert_int_equal(announce(f, f->l2, 1, &second), TEARS_OK);
+    assert_int_equal(fill(f, (struct change){1, NULL, 0, second, false}, 0), TEARS_OK);
+    assert_non_null(test_wait_for_event(&f->news, second + 1));
+    assert_int_equal(get(f, f->other, 1).lease, T3_L2_WRITE_LEASE);
+    uint64_t alone = UNSEEN;
+    assert_int_equal(announce(f, f->l2, 2, &alone), TEARS_OK);
+    assert_int_equal(fill(f, (struct change){2, NULL, 0, alone, false}, 0), TEARS_OK);
+    assert_non_null(test_wait_for_event(&f->news, alone + 1));
+    assert_int_equal(get(f, f->other, 2).lease, T3_L2_NO_LEASE);
+}
+
 static void test_a_run_out_announcement_does_not_stop_newer_rows(void **state)
 {
     struct fixture *f = *state;
@@ -985,6 +1016,8 @@ int main(void)
         TEST(trap_05_an_announcement_over_another_takes_over_its_time),
         TEST(trap_05_without_versions_an_announcement_stays_in_force),
         TEST(test_an_announced_write_goes_over_its_announcement),
+        TEST(test_an_announcement_can_be_made_longer),
+        TEST(test_taking_back_leaves_the_other_announcement),
         TEST(test_a_run_out_announcement_does_not_stop_newer_rows),
         TEST(test_a_delete_takes_a_run_out_announcement_from_its_writer),
         TEST(test_five_hundred_keys_are_announced_together),
