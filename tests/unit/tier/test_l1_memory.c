@@ -176,6 +176,36 @@ static void a_revision_too_large_to_keep_is_not_known(void **state)
     t3_arena_done(&arena);
 }
 
+/* ---- rows of other keys ---- */
+
+/* Where an entry lies is made from its row again when a table is rebuilt. */
+static void a_row_that_is_not_the_keys_is_not_kept(void **state)
+{
+    (void)state;
+    struct tier tier = open_tier(l1_items_schema("items", true), 1 << 20);
+    struct t3_arena arena = {0};
+    struct l1_key key;
+    struct t3_l1_stats stats;
+    l1_item_key(tier.schema, 1, &key);
+    key.key.values = &key.value;
+    for (int own_write = 0; own_write < 2; own_write++) {
+        const struct t3_row *row = l1_item_row(&arena, tier.schema, 1, 1, 50, 'x');
+        const struct t3_row *other = l1_item_row(&arena, tier.schema, 2, 2, 50, 'x');
+        struct t3_l1_put put = l1_fill(tier.l1, tier.space, &key.key, row, 1);
+        assert_int_equal(tier.l1->ops->put(tier.l1, tier.space, &put), TEARS_OK);
+        put.row = other;
+        put.version = 2;
+        put.own_write = own_write != 0;
+        assert_int_equal(tier.l1->ops->put(tier.l1, tier.space, &put), TEARS_OK);
+        /* An own write says that what is there is history, whatever it brings. */
+        assert_int_equal(tier.l1->ops->contains(tier.l1, tier.space, &key.key), !own_write);
+        tier.l1->ops->stats(tier.l1, &stats);
+        assert_int_equal(stats.rows, !own_write);
+    }
+    close_tier(&tier);
+    t3_arena_done(&arena);
+}
+
 /* ---- a process that forks */
 
 struct background {
@@ -234,6 +264,7 @@ int main(void)
         cmocka_unit_test(a_row_of_six_columns_costs_no_more_than_96_bytes),
         cmocka_unit_test(a_hit_allocates_nothing_but_the_arenas_blocks),
         cmocka_unit_test(a_revision_too_large_to_keep_is_not_known),
+        cmocka_unit_test(a_row_that_is_not_the_keys_is_not_kept),
         cmocka_unit_test(a_forked_child_can_end),
     };
     const int failed = l1_conformance_run("l1_memory, as every tier", t3_l1_memory_new) +
