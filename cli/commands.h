@@ -18,6 +18,7 @@ extern const struct cli_command cli_describe;     /* tables.c */
 extern const struct cli_command cli_doctor;       /* doctor.c */
 extern const struct cli_command cli_explain;      /* explain.c */
 extern const struct cli_command cli_watch;        /* watch.c */
+extern const struct cli_command cli_outbox;       /* outbox.c */
 extern const struct cli_command cli_bench;        /* bench.c */
 extern const struct cli_command cli_shell;        /* shell.c */
 extern const struct cli_command cli_help_command; /* help.c */

@@ -9,6 +9,8 @@
  */
 #include "context.h"
 
+#include "commands.h"
+
 #include <stdlib.h>
 
 static void log_to_stderr(void *owner, uint64_t level, const char *origin, const char *message)
@@ -32,6 +34,7 @@ int cli_client_options(const struct cli_args *args, struct tears_client_options 
     /* A person who names a deadline does not want to wait longer than that for the connection
      * either. */
     options.l3_connect_ms = options.timeout_ms > 0 ? options.timeout_ms : 5000;
+    options.no_outbox = args->command == &cli_outbox; /* it is over before it could do the work */
     options.log = log_to_stderr;
     options.log_level = args->verbose ? TEARS_LOG_INFO : TEARS_LOG_WARN;
     *options_out = options;
