@@ -10,6 +10,7 @@
 #include "core/status.h"
 
 #include "base/sized.h"
+#include "core/outbox.h"
 
 uint64_t t3_proof_age_ms(const struct t3_trust *trust)
 {
@@ -54,6 +55,7 @@ void tears_collection_status(tears_collection *collection,
         .stale_ms_max = options->stale_ms_max,
         .fill_lease_ms = options->fill_lease_ms,
         .strict = options->strict != 0,
+        .outbox = t3_outbox_covers(client, collection->schema->name),
     };
     t3_sized_give(status_out, &status, sizeof status);
 }
