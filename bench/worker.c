@@ -3,7 +3,6 @@
  *
  * Why not fork alone: a client and the NATS library have threads, which a forked child does not get.
  */
-#define _GNU_SOURCE
 #include "worker.h"
 
 #include <signal.h>
