@@ -140,8 +140,9 @@ void t3_bus_free(struct t3_bus *bus)
 {
     if (bus == NULL)
         return;
-    const bool messages_ended = t3_nats_end_subscription(&bus->messages_end, bus->messages);
-    const bool answers_ended = t3_nats_end_subscription(&bus->answers_end, bus->answers);
+    const bool messages_ended =
+        t3_nats_end_subscription(bus->nats, &bus->messages_end, bus->messages);
+    const bool answers_ended = t3_nats_end_subscription(bus->nats, &bus->answers_end, bus->answers);
     if (!messages_ended || !answers_ended) /* better a leak than a callback after free */
         return;
     t3_nats_end_done(&bus->messages_end);

@@ -34,8 +34,7 @@ enum step { STEP_GO_ON, STEP_TIMED_OUT, STEP_LOST };
 
 void t3_kv_inbox_done(struct kv_inbox *inbox)
 {
-    natsSubscription_Destroy(inbox->subscription); /* unsubscribes; NULL is accepted */
-    inbox->subscription = NULL;
+    t3_nats_unsubscribe(inbox->nats, &inbox->subscription);
 }
 
 static bool write_prefix(struct kv_inbox *inbox)

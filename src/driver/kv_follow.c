@@ -38,12 +38,6 @@ enum {
 
 /* -- subscriptions ------------------------------------------------------------------------- */
 
-static void unsubscribe(natsSubscription **subscription)
-{
-    natsSubscription_Destroy(*subscription); /* NULL is accepted */
-    *subscription = NULL;
-}
-
 /* Writes a new inbox, with `ending` behind it. */
 static bool write_inbox(char inbox[FOLLOW_INBOX_BYTES], const char *ending)
 {
@@ -64,7 +58,7 @@ static bool subscribe(struct t3_follow *follow, const char *subject,
         status = natsSubscription_SetPendingLimits(*subscription, PENDING_MESSAGES_MAX,
                                                    PENDING_BYTES_MAX);
     if (status != NATS_OK)
-        unsubscribe(subscription);
+        t3_nats_unsubscribe(follow->options.nats, subscription);
     return status == NATS_OK;
 }
 
@@ -180,7 +174,7 @@ static void close_consumer(struct t3_follow *follow)
         memcpy(follow->left_behind, follow->consumer_name, sizeof follow->left_behind);
     follow->consumer_name[0] = '\0';
     follow->consumer = 0;
-    unsubscribe(&follow->deliveries);
+    t3_nats_unsubscribe(follow->options.nats, &follow->deliveries);
 }
 
 /* A refusal is answered, or (permissions) not; both look the same from here, and last. */
@@ -338,8 +332,8 @@ static void delete_consumer(struct t3_follow *follow)
                                      (int64_t)follow->track.options.wait_ms);
         natsMsg_Destroy(reply);
     }
-    unsubscribe(&follow->deliveries);
-    unsubscribe(&follow->answers);
+    t3_nats_unsubscribe(follow->options.nats, &follow->deliveries);
+    t3_nats_unsubscribe(follow->options.nats, &follow->answers);
 }
 
 static void *follow_main(void *owner)

@@ -34,7 +34,8 @@ enum {
     PING_INTERVAL_MS = 2000,
     PINGS_OUT_MAX = 2,
     WRITE_MS = 2000, /* a server that reads nothing is as good as gone */
-    CLOSE_WAIT_MS = 10000
+    CLOSE_WAIT_MS = 10000,
+    PASS_WAIT_MS = 100 /* for the reader to come past what it is at */
 };
 
 tears_status t3_nats_to_status(natsStatus status)
@@ -357,6 +358,27 @@ tears_status t3_nats_ask_info(struct t3_nats *nats, struct t3_deadline deadline,
 
 /* -- the end of a subscription ------------------------------------------------------------- */
 
+/*
+ * After this the library's reader holds nothing that was taken off before: the answer of a ping comes by the same
+ * thread.  Without an answer there is no reader, or it waits for the socket.  A pumped connection is read by
+ * the one who ends its subscriptions.
+ */
+static void let_reader_pass(struct t3_nats *nats)
+{
+    if (nats->pump == NULL)
+        (void)natsConnection_FlushTimeout(nats->connection, PASS_WAIT_MS);
+}
+
+void t3_nats_unsubscribe(struct t3_nats *nats, natsSubscription **subscription)
+{
+    if (*subscription == NULL)
+        return;
+    (void)natsSubscription_Unsubscribe(*subscription); /* fails only when it has ended already */
+    let_reader_pass(nats);
+    natsSubscription_Destroy(*subscription);
+    *subscription = NULL;
+}
+
 static void on_subscription_complete(void *closure)
 {
     struct t3_nats_end *end = closure;
@@ -382,7 +404,8 @@ natsStatus t3_nats_end_watch(struct t3_nats_end *end, natsSubscription *subscrip
     return status;
 }
 
-bool t3_nats_end_subscription(struct t3_nats_end *end, natsSubscription *subscription)
+bool t3_nats_end_subscription(struct t3_nats *nats, struct t3_nats_end *end,
+                              natsSubscription *subscription)
 {
     if (subscription == NULL)
         return true;
@@ -392,6 +415,7 @@ bool t3_nats_end_subscription(struct t3_nats_end *end, natsSubscription *subscri
         return has_ended;
     }
     (void)natsSubscription_Unsubscribe(subscription); /* fails only when it has ended already */
+    let_reader_pass(nats);
     const struct t3_deadline deadline = t3_deadline_in_ms(CLOSE_WAIT_MS);
     t3_lock(&end->mutex);
     bool in_time = true;

@@ -25,6 +25,13 @@ struct t3_nats {
     bool closed;
 };
 
+/*
+ * Ends a subscription that has no callback, and frees it; NULL is accepted.  Until 3.6 the NATS library's reader
+ * finds a subscription, and only then locks it: one that is freed in between crashes it (nats.c issue 637).  So the
+ * subscription is taken off first, and freed when the reader has come to the answer of a ping.
+ */
+void t3_nats_unsubscribe(struct t3_nats *nats, natsSubscription **subscription);
+
 /* What a failure of the library means to a caller. */
 tears_status t3_nats_to_status(natsStatus status);
 
@@ -42,7 +49,8 @@ void t3_nats_end_init(struct t3_nats_end *end);
 natsStatus t3_nats_end_watch(struct t3_nats_end *end, natsSubscription *subscription);
 /* Ends the subscription (NULL is accepted) and waits for its callbacks. False when that took too
  * long. */
-bool t3_nats_end_subscription(struct t3_nats_end *end, natsSubscription *subscription);
+bool t3_nats_end_subscription(struct t3_nats *nats, struct t3_nats_end *end,
+                              natsSubscription *subscription);
 void t3_nats_end_done(struct t3_nats_end *end);
 
 #endif
