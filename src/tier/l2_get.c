@@ -51,7 +51,7 @@ static void read_announcement(struct t3_l2 *l2, const struct t3_kv_request *requ
 {
     const bool is_ours_to_read = request->found_is_fill || request->found_lease_ms > 0;
     entry->hides_nothing = is_ours_to_read && !request->found_has_version;
-    if (request->found_lease_ms == 0)
+    if (request->found_lease_ms == 0 && !entry->hides_nothing)
         return;
     const struct l2_announcement announcement = {
         .key = tears_str_c(request->key),
@@ -60,8 +60,11 @@ static void read_announcement(struct t3_l2 *l2, const struct t3_kv_request *requ
         .is_write = !request->found_is_fill,
         .hides_nothing = entry->hides_nothing,
     };
-    entry->lease_left_ms = t3_l2_observe(l2, &announcement);
-    if (entry->lease_left_ms > 0)
+    const uint64_t left_ms = t3_l2_observe(l2, &announcement);
+    if (request->found_lease_ms == 0)
+        return; /* a lease that was taken back: the next one over it hides nothing either */
+    entry->lease_left_ms = left_ms;
+    if (left_ms > 0)
         entry->lease = request->found_is_fill ? T3_L2_FILL_LEASE : T3_L2_WRITE_LEASE;
 }
 
