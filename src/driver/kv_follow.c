@@ -130,7 +130,7 @@ static bool write_random_identity(char text[T3_KV_EPOCH_BYTES + 1])
 
 static void make_identity(struct t3_follow *follow, const struct t3_track_task *task)
 {
-    char identity[T3_KV_EPOCH_BYTES + 1];
+    char identity[T3_KV_EPOCH_BYTES + 1] = "";
     char reply_to[FOLLOW_INBOX_BYTES + 24];
     const struct t3_kv_request request = {
         .verb = T3_KV_PUT,

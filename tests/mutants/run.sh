@@ -51,9 +51,9 @@ build()
 # run_case PROGRAM CASE: 0 passed, 1 failed (or crashed, or did not end).
 run_case()
 {
-    program=$(find "$built/tests" -type f -name "$1" -perm -u+x | head -n 1)
-    [ -n "$program" ] || fail "there is no test program $1"
-    (cd "$copy" && TEARS_TEST_ONLY=$2 timeout "$seconds_max" "$program") > "$work/run.log" 2>&1 || return 1
+    executable=$(find "$built/tests" -type f -name "$1" -perm -u+x | head -n 1)
+    [ -n "$executable" ] || fail "there is no test program $1"
+    (cd "$copy" && TEARS_TEST_ONLY=$2 timeout "$seconds_max" "$executable") > "$work/run.log" 2>&1 || return 1
     grep -q '^\[ *RUN *\]' "$work/run.log" || fail "$1 has no test case $2"
 }
 
