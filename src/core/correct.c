@@ -68,10 +68,10 @@ static void settle_l1(const struct t3_correction *correction)
     const bool is_row = l1 != NULL && correction->kind == T3_CORRECT_WRITTEN;
     if (is_row && collection->schema->version_column != T3_NO_COLUMN)
         (void)l1->ops->drop_older(l1, collection->space, &correction->key, correction->version);
-    else if (is_row && was_disturbed(correction))
-        t3_collection_drop(collection, &correction->key);
-    else
+    else if (correction->kind == T3_CORRECT_RELEASE || (is_row && !was_disturbed(correction)))
         t3_collection_bump(collection, &correction->key);
+    else /* no row is right, or perhaps not this one */
+        t3_collection_drop(collection, &correction->key);
     if (is_row && correction->revision != 0)
         l1->ops->set_revision(l1, collection->space, &correction->key, correction->version,
                               correction->revision);
