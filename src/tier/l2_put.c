@@ -145,10 +145,8 @@ static void begin(struct t3_l2 *l2, struct step *step)
         write_over(step, put->seen);
     else if (put->row != NULL && (put->authoritative || !put->versioned))
         write_over(step, 0); /* nothing there is what is likely, or all that we may replace */
-    else if (put->versioned)
-        step->stage = STAGE_READ;
     else
-        write_last_marker(step, false);
+        step->stage = STAGE_READ; /* also before a mere marker: it must not end an announcement */
 }
 
 /* The highest version known of two, of which that of the entry may not be known. */

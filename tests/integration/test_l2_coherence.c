@@ -355,6 +355,20 @@ static void trap_05_without_versions_an_announcement_stays_in_force(void **state
     assert_int_equal(get(f, f->l2, 1).lease, T3_L2_WRITE_LEASE);
 }
 
+/* What is not known to be right is marked, by a repair say; that says nothing about the other write. */
+static void trap_05_a_mere_marker_does_not_end_an_announcement(void **state)
+{
+    struct fixture *f = *state;
+    struct tears_value value;
+    const struct t3_key key = test_note_key(1, &value);
+    uint64_t seen = UNSEEN;
+    assert_int_equal(announce(f, f->other, 1, &seen), TEARS_OK);
+    struct t3_l2_put mark = {.key = &key, .seen = UNSEEN, .authoritative = true};
+    assert_int_equal(t3_l2_put(f->l2, f->schema, &mark, 1, &f->arena, soon(), NULL), TEARS_OK);
+    assert_int_equal(get(f, f->l2, 1).lease, T3_L2_WRITE_LEASE);
+    assert_true(get(f, f->l2, 1).revision > seen);
+}
+
 /* -- announcements ---------------------------------------------------------------------------- */
 
 static void test_an_announced_write_goes_over_its_announcement(void **state)
@@ -635,9 +649,11 @@ static void test_a_wiped_bucket_is_noticed(void **state)
         (void)test_wait_for(&f->news.losses, 2);
     assert_true(atomic_load(&f->news.losses) >= 2);
     assert_true(atomic_load(&f->news.doubts) >= 1);
-    for (int i = 0; i < 100 && !t3_l2_is_connected(f->l2); i++)
+    for (int i = 0; i < 100 && !(t3_l2_is_connected(f->l2) && t3_l2_is_connected(f->other)); i++)
         sleep_ms(100);
     assert_int_equal(put(f, f->l2, (struct change){1, "after", 1, UNSEEN, false}).status, TEARS_OK);
+    for (int i = 0; i < 100 && get(f, f->other, 1).state != T3_L2_ROW; i++)
+        sleep_ms(100); /* until it has noticed too it believes nothing */
     assert_note(f, 1, "after", 1);
     struct t3_l2_stats stats;
     t3_l2_stats(f->l2, &stats);
@@ -1015,6 +1031,7 @@ int main(void)
         TEST(trap_05_another_writers_row_does_not_replace_an_announcement),
         TEST(trap_05_an_announcement_over_another_takes_over_its_time),
         TEST(trap_05_without_versions_an_announcement_stays_in_force),
+        TEST(trap_05_a_mere_marker_does_not_end_an_announcement),
         TEST(test_an_announced_write_goes_over_its_announcement),
         TEST(test_an_announcement_can_be_made_longer),
         TEST(test_taking_back_leaves_the_other_announcement),
