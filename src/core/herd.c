@@ -130,7 +130,7 @@ tears_status t3_ask_l3_in_turn(struct t3_reading *reading)
     const struct t3_deadline until = patience(reading);
     uint64_t pause_us = PAUSE_US_MIN;
     while (waiting > 0 && !t3_deadline_passed(until)) {
-        t3_pause_us(pause_us / 2 + t3_jitter(pause_us));
+        t3_pause_us(pause_us / 2 + t3_jitter(pause_us / 2));
         pause_us = pause_us * 2 < PAUSE_US_MAX ? pause_us * 2 : PAUSE_US_MAX;
         T3_TRY(t3_ask_l2(reading, true));
         waiting = take_turns(reading);
