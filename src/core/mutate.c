@@ -16,6 +16,7 @@
  * more than the marker.  So nothing that was cached before can outrank what came later.
  */
 #include "core/core.h"
+#include "core/floors.h"
 
 #include "base/fail.h"
 #include "base/jitter.h"
@@ -343,6 +344,7 @@ static tears_status run_rounds(struct mutating *mutating, tears_entity **entity_
         return status;
     t3_error_clear(&mutating->session->error);
     mutating->session->tier = TEARS_TIER_L2;
+    t3_floors_note_row(mutating->session, mutating->collection, &mutating->key, row);
     tears_entity *entity;
     T3_TRY(entity_of(mutating, row, revision, &entity));
     if (entity_out != NULL)
