@@ -89,16 +89,25 @@ static const char usage[] =
     "lost-write, phantom,\n"
     "                weak-strong, no-bound, stuck; all: each worker has another, and the run has "
     "to find every one\n"
+    "  --restart-versions  integer versions begin at 1 again with each life of a row: seen to go "
+    "wrong\n"
     "  --json        the summary as one JSON object\n"
     "  --keep        keep the folder\n";
 
 static const struct option longs[] = {
-    {"seconds", required_argument, NULL, 'n'}, {"seed", required_argument, NULL, 's'},
-    {"workers", required_argument, NULL, 'w'}, {"threads", required_argument, NULL, 't'},
-    {"keys", required_argument, NULL, 'k'},    {"pause", required_argument, NULL, 'p'},
-    {"cluster", no_argument, NULL, 'c'},       {"calm", no_argument, NULL, 'q'},
-    {"bug", required_argument, NULL, 'b'},     {"json", no_argument, NULL, 'j'},
-    {"keep", no_argument, NULL, 'K'},          {0},
+    {"seconds", required_argument, NULL, 'n'},
+    {"seed", required_argument, NULL, 's'},
+    {"workers", required_argument, NULL, 'w'},
+    {"threads", required_argument, NULL, 't'},
+    {"keys", required_argument, NULL, 'k'},
+    {"pause", required_argument, NULL, 'p'},
+    {"cluster", no_argument, NULL, 'c'},
+    {"calm", no_argument, NULL, 'q'},
+    {"restart-versions", no_argument, NULL, 'r'},
+    {"bug", required_argument, NULL, 'b'},
+    {"json", no_argument, NULL, 'j'},
+    {"keep", no_argument, NULL, 'K'},
+    {0},
 };
 
 static bool take_option(struct run_options *options, int letter)
@@ -112,6 +121,9 @@ static bool take_option(struct run_options *options, int letter)
         return true;
     case 'q':
         options->is_calm = true;
+        return true;
+    case 'r':
+        options->versions_restart = true;
         return true;
     case 'j':
         options->as_json = true;

@@ -23,7 +23,8 @@ struct run_options {
     unsigned keys;
     unsigned pause_us;
     bool is_cluster;
-    bool is_calm; /* no faults but the proxy's */
+    bool is_calm;          /* no faults but the proxy's */
+    bool versions_restart; /* integer versions begin anew when a row is deleted and made again */
     bool as_json;
     bool keep;       /* the folder stays in any case */
     const char *bug; /* "none", a bug of worker.h, or "all": each worker has another */
