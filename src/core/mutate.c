@@ -16,13 +16,13 @@
  * more than the marker.  So nothing that was cached before can outrank what came later.
  */
 #include "core/core.h"
-#include "core/floors.h"
 
 #include "base/fail.h"
 #include "base/jitter.h"
 #include "base/str.h"
 #include "base/thread.h"
 #include "core/cells.h"
+#include "core/floors.h"
 #include "core/repair.h"
 #include "core/turns.h"
 
