@@ -47,6 +47,12 @@ static void l1_stats(struct tears_client *client, struct tears_client_stats *sta
     stats->l1_stale_fills = l1.stale_fills;
 }
 
+/* To begin to follow a bucket is to know nothing of what was there before: that is no loss. */
+static uint64_t losses_of(const struct t3_l2_stats *l2)
+{
+    return l2->feed_losses > 0 ? l2->feed_losses - 1 : 0;
+}
+
 static void l2_stats(struct tears_client *client, struct tears_client_stats *stats)
 {
     const struct t3_counters *counters = &client->counters;
@@ -63,7 +69,7 @@ static void l2_stats(struct tears_client *client, struct tears_client_stats *sta
     stats->l2_fills_lost = l2.fills_lost;
     stats->l2_damaged = l2.damaged;
     stats->feed_gaps = l2.feed_gaps;
-    stats->feed_losses = l2.feed_losses;
+    stats->feed_losses = losses_of(&l2);
     stats->l2_connected = t3_l2_is_connected(client->l2);
     stats->l2_repairs_waiting = t3_repair_count(client->repair);
 }
@@ -157,13 +163,13 @@ static tears_status feed_findings(struct tears_session *session, struct t3_findi
     T3_TRY(t3_finding_add(findings, "l1", 0, "bound of reads", t3_buf_str(&text), TEARS_STR("")));
     t3_buf_clear(&text);
     if (age_ms == UINT64_MAX)
-        T3_TRY(t3_buf_put(&text, TEARS_STR("not proven")));
+        T3_TRY(t3_buf_put(&text, TEARS_STR("none")));
     else
-        T3_TRY(t3_buf_printf(&text, "proven %llu ms ago", (unsigned long long)age_ms));
-    T3_TRY(t3_buf_printf(&text, ", revision %llu, %llu gaps, %llu losses",
-                         (unsigned long long)atomic_load(&client->trust.revision),
-                         (unsigned long long)l2.feed_gaps, (unsigned long long)l2.feed_losses));
-    return t3_finding_add(findings, "l2", is_current ? 0 : 1, "feed", t3_buf_str(&text),
+        T3_TRY(t3_buf_printf(&text, "%llu ms ago", (unsigned long long)age_ms));
+    T3_TRY(t3_buf_printf(&text, "; %llu gaps, %llu losses", (unsigned long long)l2.feed_gaps,
+                         (unsigned long long)losses_of(&l2)));
+    return t3_finding_add(findings, "l2", is_current ? 0 : 1, "proof of the feed",
+                          t3_buf_str(&text),
                           is_current ? TEARS_STR("")
                                      : TEARS_STR("rows in L1 are read anew until the stream behind "
                                                  "the bucket can be followed"));

@@ -287,8 +287,9 @@ static void doctor_tells_of_the_feed(void **state)
         const char *subject = findings[i].subject.ptr;
         has_bound = has_bound || (strcmp(subject, "bound of reads") == 0 &&
                                   strcmp(findings[i].value.ptr, "3000 ms") == 0);
-        has_feed = has_feed || (strcmp(subject, "feed") == 0 && findings[i].severity == 0 &&
-                                strstr(findings[i].value.ptr, "proven") != NULL);
+        has_feed =
+            has_feed || (strcmp(subject, "proof of the feed") == 0 && findings[i].severity == 0 &&
+                         strstr(findings[i].value.ptr, "0 losses") != NULL);
     }
     assert_true(has_bound);
     assert_true(has_feed);
