@@ -42,6 +42,8 @@ static void check_open(tears_status status, const struct tears_error *error)
     exit(2);
 }
 
+static const char *storage = "memory"; /* of a bucket that is made */
+
 static void open_with(struct opened *one, const char *pg_url, const char *nats_url,
                       struct tears_collection_options *wanted)
 {
@@ -54,6 +56,7 @@ static void open_with(struct opened *one, const char *pg_url, const char *nats_u
     options.l1_age_ms_max = 3600000;
     options.l3_pool_max = 4;
     options.no_outbox = 1;
+    options.l2_storage = tears_str_c(storage);
     check_open(tears_client_open(&options, &one->client, &error), &error);
     bench_check(tears_session_new(one->client, NULL, &one->session), NULL, "session");
     check_open(
@@ -247,7 +250,8 @@ static void role_flood(struct bench_shared *shared, const char *pg_url, const ch
         }
         done++;
         for (uint64_t i = 0; i < FLOOD; i++)
-            raw_put(conn, NOISE_FIRST + i % HELD);
+            raw_put(conn, NOISE_FIRST +
+                              i); /* a key that is put again before it is delivered counts once */
         raw_check(natsConnection_Flush(conn), "flush");
     }
     natsConnection_Destroy(conn);
@@ -529,12 +533,14 @@ static double our_flood(void *context)
     return rate;
 }
 
-static void bench_flood(const char *nats_url)
+static void bench_flood(const char *pg_url, const char *nats_url)
 {
     static const char *const name = "news absorbed";
     if (!bench_wants(name))
         return;
     static struct flood_case one;
+    open_with(&one.one, pg_url, nats_url, NULL); /* makes the bucket, if there is none */
+    close_opened(&one.one);
     one.conn = raw_connect(nats_url);
     bench_crew_open(&one.crew);
     bench_crew_start(&one.crew, "flood");
@@ -593,6 +599,14 @@ static uint64_t l3_reads_of(const struct opened *clients)
     return reads;
 }
 
+static uint64_t l3_rows_of(const struct opened *clients)
+{
+    uint64_t rows = 0;
+    for (int i = 0; i < MANY_CLIENTS; i++)
+        rows += stats_of(&clients[i]).l3_rows_read;
+    return rows;
+}
+
 static int consumers_on(const char *nats_url)
 {
     natsConnection *conn = raw_connect(nats_url);
@@ -607,35 +621,62 @@ static int consumers_on(const char *nats_url)
     return count;
 }
 
-static void bench_reconnect(const char *pg_url)
+struct reconnect_case {
+    const char *pg_url;
+    struct opened *clients;
+    const char *storage; /* "file": the bucket is there again; "memory": it is wiped */
+    const char *trust_name;
+    const char *reads_name;
+    const char *rows_name;
+    const char *consumers_name;
+};
+
+/* The server is killed and starts again; then every client reads all its rows once more. */
+static void reconnect(const struct reconnect_case *one)
 {
-    static const char *const name = "reconnect of 50 clients";
-    if (!bench_wants(name))
-        return;
     struct test_nats *nats = test_nats_start(NULL);
-    struct opened *clients = calloc(MANY_CLIENTS, sizeof *clients);
-    fprintf(stderr, "  %s ...\n", name);
+    storage = one->storage;
     for (int i = 0; i < MANY_CLIENTS; i++) {
-        open_with(&clients[i], pg_url, test_nats_url(nats), NULL);
-        hold_rows(&clients[i]);
+        open_with(&one->clients[i], one->pg_url, test_nats_url(nats), NULL);
+        hold_rows(&one->clients[i]);
     }
     for (int i = 0; i < MANY_CLIENTS; i++)
-        wait_current(&clients[i]);
-    const uint64_t before = l3_reads_of(clients);
+        wait_current(&one->clients[i]);
+    const uint64_t reads = l3_reads_of(one->clients);
+    const uint64_t rows = l3_rows_of(one->clients);
     test_nats_kill(nats);
     usleep(500000);
     test_nats_again(nats);
     const uint64_t start = bench_now_ns();
     for (int i = 0; i < MANY_CLIENTS; i++)
-        wait_current(&clients[i]);
-    const double seconds = (double)(bench_now_ns() - start) / 1e9;
-    bench_note("reconnect of 50 clients x 10,000 rows: trust", seconds, "s");
-    bench_note("reconnect of 50 clients: L3 queries", (double)(l3_reads_of(clients) - before), "");
-    bench_note("reconnect of 50 clients: consumers after", consumers_on(test_nats_url(nats)), "");
+        wait_current(&one->clients[i]);
+    bench_note(one->trust_name, (double)(bench_now_ns() - start) / 1e9, "s");
     for (int i = 0; i < MANY_CLIENTS; i++)
-        close_opened(&clients[i]);
-    free(clients);
+        hold_rows(&one->clients[i]);
+    bench_note(one->reads_name, (double)(l3_reads_of(one->clients) - reads), "");
+    bench_note(one->rows_name, (double)(l3_rows_of(one->clients) - rows), "");
+    bench_note(one->consumers_name, consumers_on(test_nats_url(nats)), "");
+    for (int i = 0; i < MANY_CLIENTS; i++)
+        close_opened(&one->clients[i]);
+    storage = "memory";
     test_nats_free(nats);
+}
+
+static void bench_reconnect(const char *pg_url)
+{
+    static const char *const name = "reconnect of 50 clients";
+    if (!bench_wants(name))
+        return;
+    fprintf(stderr, "  %s ...\n", name);
+    struct opened *clients = calloc(MANY_CLIENTS, sizeof *clients);
+    reconnect(&(struct reconnect_case){pg_url, clients, "file",
+                                       "50 clients x 10,000 rows, server again: proof",
+                                       "  L3 queries until all is read again",
+                                       "  rows read from L3", "  consumers on the server"});
+    reconnect(&(struct reconnect_case){pg_url, clients, "memory", "the same, bucket wiped: proof",
+                                       "  L3 queries until all is read again",
+                                       "  rows read from L3", "  consumers on the server"});
+    free(clients);
 }
 
 /* ---- strict ---------------------------------------------------------------------------------------------- */
@@ -709,7 +750,7 @@ void bench_coherence(const char *pg_url, const char *nats_url)
     fill(pg_url);
     bench_latency(pg_url, nats_url);
     bench_noise(pg_url, nats_url);
-    bench_flood(nats_url);
+    bench_flood(pg_url, nats_url);
     bench_cold();
     bench_strict(pg_url, nats_url);
     bench_reconnect(pg_url);
