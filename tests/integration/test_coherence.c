@@ -21,12 +21,17 @@
 
 #include <cmocka.h>
 
-enum { BOUND_MS = 600, WAIT_MS_MAX = 10000 };
+enum {
+    BOUND_MS = 600,
+    CALM_BOUND_MS = 2000, /* where a proof that comes late on a busy machine would spoil the test */
+    WAIT_MS_MAX = 10000
+};
 
 static struct hook_store hook;
 static tears_schema *schema;
 static struct test_nats *server; /* NULL: the shared one */
 static char space[32];
+static uint64_t bound_ms;
 static struct items here;
 static struct items there;
 
@@ -36,7 +41,7 @@ static void open_items(struct items *items, const struct tears_collection_option
     client.l2_url = tears_str_c(server != NULL ? test_nats_url(server) : test_nats_shared_url());
     client.namespace_name = tears_str_c(space);
     client.l2_storage = TEARS_STR("file");
-    client.staleness_ms_max = BOUND_MS;
+    client.staleness_ms_max = bound_ms;
     client.l2_wait_ms = 200;
     items_open(items, &hook, schema, &client, options);
 }
@@ -71,12 +76,21 @@ static int open_rows(void **state)
     hook_store_init(&hook);
     schema = hook_store_schema();
     test_namespace(space);
+    bound_ms = BOUND_MS;
     return 0;
 }
 
 static int open_shared(void **state)
 {
     open_rows(state);
+    open_both(NULL);
+    return 0;
+}
+
+static int open_calm(void **state)
+{
+    open_rows(state);
+    bound_ms = CALM_BOUND_MS;
     open_both(NULL);
     return 0;
 }
@@ -160,7 +174,7 @@ static void quiet_rows_stay_hits(void **state)
     items_put(here.session, &here, 1, "quiet");
     assert_true(wait_for_name(&there, 1, "quiet") < 200);
     const uint64_t before = fetches();
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 60; i++) {
         assert_string_equal(name_there(1), "quiet");
         usleep(50000);
     }
@@ -236,10 +250,11 @@ static void trap_08_a_late_client_loses_nothing(void **state)
         items_put(here.session, &here, id, "before");
     open_items(&late, NULL);
     assert_true(wait_for_feed(&late, TEARS_FEED_CURRENT));
+    usleep(70000);
     assert_string_equal(items_name(late.session, &late, 1), "before");
     items_put(here.session, &here, 1, "after");
     assert_true(wait_for_name(&late, 1, "after") < 200);
-    usleep(2 * BOUND_MS * 1000);
+    usleep(3 * CALM_BOUND_MS / 2 * 1000);
     assert_string_equal(items_name(late.session, &late, 1), "after");
     assert_int_equal(items_stats(&late).l1_suspects, 0);
     assert_int_equal(items_stats(&late).feed_gaps, 0);
@@ -468,7 +483,7 @@ static void trap_09_after_a_loss_rows_are_read_again(void **state)
     (void)state;
     hook_store_put(&hook, 1, "old");
     assert_string_equal(name_there(1), "old");
-    usleep(BOUND_MS * 1000);
+    usleep((CALM_BOUND_MS + 100) * 1000);
     t3_verify_stop(there.client->verify); /* it would be faster */
     lose(&there);
     assert_true(wait_for_feed(&there, TEARS_FEED_CURRENT));
@@ -476,7 +491,7 @@ static void trap_09_after_a_loss_rows_are_read_again(void **state)
     assert_string_equal(name_there(1), "old");
     assert_int_equal(items_stats(&there).l1_suspects, 1);
     assert_int_equal(items_stats(&there).l2_hits, before + 1);
-    usleep(2 * BOUND_MS * 1000);
+    usleep(3 * CALM_BOUND_MS / 2 * 1000);
     assert_string_equal(name_there(1), "old");
     assert_int_equal(items_stats(&there).l1_suspects, 1);
 }
@@ -491,13 +506,13 @@ static void after_a_loss_rows_are_verified_by_l2_alone(void **state)
     let_news_arrive();
     for (int64_t id = 0; id < ROWS; id++)
         assert_string_equal(name_there(id), "row");
-    usleep(BOUND_MS * 1000);
+    usleep((CALM_BOUND_MS + 100) * 1000);
     const uint64_t before = fetches();
     lose(&there);
     for (int ms = 0; ms < WAIT_MS_MAX && items_stats(&there).l1_verified < ROWS; ms++)
         usleep(1000);
     assert_int_equal(items_stats(&there).l1_verified, ROWS);
-    usleep(BOUND_MS * 1000);
+    usleep((CALM_BOUND_MS + 100) * 1000);
     const uint64_t l2_before = items_stats(&there).l2_hits;
     for (int64_t id = 0; id < ROWS; id++)
         assert_string_equal(name_there(id), "row");
@@ -757,16 +772,17 @@ static void a_batch_waits_for_what_is_leased(void **state)
 int main(void)
 {
 #define SHARED(name)    cmocka_unit_test_setup_teardown(name, open_shared, close_world)
+#define CALM(name)      cmocka_unit_test_setup_teardown(name, open_calm, close_world)
 #define OWN(name)       cmocka_unit_test_setup_teardown(name, open_own, close_world)
 #define ROWS_ONLY(name) cmocka_unit_test_setup_teardown(name, open_rows, close_world)
     const struct CMUnitTest tests[] = {
         SHARED(writes_are_seen_within_moments),
-        SHARED(quiet_rows_stay_hits),
+        CALM(quiet_rows_stay_hits),
         SHARED(trap_23_absence_yields_to_creation_elsewhere),
         SHARED(trap_23_absence_on_its_way_is_not_kept),
         SHARED(trap_01_a_stale_row_on_its_way_is_not_kept),
         SHARED(trap_15_reading_sends_nothing),
-        SHARED(trap_08_a_late_client_loses_nothing),
+        CALM(trap_08_a_late_client_loses_nothing),
         SHARED(trap_06_without_notices_the_stream_tells),
         SHARED(news_of_an_older_version_drop_nothing),
         SHARED(news_of_a_row_that_began_anew),
@@ -775,8 +791,8 @@ int main(void)
         OWN(no_read_is_older_than_the_bound),
         OWN(trap_14_after_a_pause_nothing_is_read_again),
         OWN(trap_14_after_a_restart_only_changes_are_read_again),
-        SHARED(trap_09_after_a_loss_rows_are_read_again),
-        SHARED(after_a_loss_rows_are_verified_by_l2_alone),
+        CALM(trap_09_after_a_loss_rows_are_read_again),
+        CALM(after_a_loss_rows_are_verified_by_l2_alone),
         SHARED(trap_12_clocks_order_nothing),
         SHARED(a_strong_read_puts_l2_right),
         SHARED(a_strong_read_of_nothing_clears_l2),
