@@ -113,8 +113,8 @@ static void take_put(struct tears_session *session, struct t3_correction *correc
         correction->revision = put->revision;
         return;
     }
-    if (put->status ==
-        TEARS_CONFLICT) { /* newer than ours is there; its news may have come before our row went into L1 */
+    if (put->status == TEARS_CONFLICT) {
+        /* newer than ours is there, and its news may have come before our row went into L1 */
         t3_collection_drop(collection, &correction->key);
         return;
     }
