@@ -838,7 +838,7 @@ static void test_of_two_equal_swaps_with_lost_answers_one_counts(void **state)
             (struct swapper){.f = f, .l2 = f->l2, .change = {1, "after", 2, done.revision, false}};
         threads[i] = start_swapper(&swappers[i]);
     }
-    sleep_ms(800);
+    sleep_ms(1300); /* one is sent when the other one has given up */
     test_nats_resume(f->server);
     for (int i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);
