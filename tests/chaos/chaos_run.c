@@ -34,6 +34,9 @@ enum {
     PROGRESS_S = 5,
     FAULT_MS_MIN = 700,
     FAULT_MS_MAX = 2300,
+    /* A cluster that has lost a leader elects another one after 4 to 9 s: until then there is no L2 to be tested. */
+    CLUSTER_FAULT_MS_MIN = 3000,
+    CLUSTER_FAULT_MS_MAX = 9000,
     OPEN_S_MAX = 60,
     REST_S_MAX = 30,
     LEASE_MS = 5000, /* as chaos_worker.c has it */
@@ -233,6 +236,13 @@ static void print_progress(struct run *run)
     fflush(stdout);
 }
 
+static uint64_t pause_after_fault(struct run *run)
+{
+    if (run->options.is_cluster)
+        return chaos_random_between(&run->random, CLUSTER_FAULT_MS_MIN, CLUSTER_FAULT_MS_MAX);
+    return chaos_random_between(&run->random, FAULT_MS_MIN, FAULT_MS_MAX);
+}
+
 static void disturb_for_a_while(struct run *run)
 {
     uint64_t next_fault_ms = 1500; /* caches fill first */
@@ -243,8 +253,7 @@ static void disturb_for_a_while(struct run *run)
         run_do_agenda(run, false);
         if (!run->options.is_calm && elapsed_ms(run) >= next_fault_ms) {
             run_disturb(run);
-            next_fault_ms =
-                elapsed_ms(run) + chaos_random_between(&run->random, FAULT_MS_MIN, FAULT_MS_MAX);
+            next_fault_ms = elapsed_ms(run) + pause_after_fault(run);
         }
         if (elapsed_ms(run) / 1000 >= next_line_s) {
             print_progress(run);

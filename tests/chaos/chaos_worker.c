@@ -244,13 +244,18 @@ static void tell_crash(int number)
     raise(number);
 }
 
+/* A sanitizer tells more by itself. */
 static void prepare_for_crashes(void)
 {
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     static const int numbers[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
     void *frames[1];
     (void)backtrace(frames, 1); /* loads what it needs, which a handler must not */
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         signal(numbers[i], tell_crash);
+#else
+    (void)tell_crash;
+#endif
 }
 
 /* ---- command line ---- */

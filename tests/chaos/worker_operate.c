@@ -191,8 +191,11 @@ static void update(struct chaos_thread *thread, uint32_t table, uint32_t key)
         status =
             tears_update(thread->session, base, fields, fields_of(record, false, fields), &entity);
     end_write(thread, record, status, entity);
-    if (status == TEARS_OK)
-        chaos_remember_own(thread, record, base_version);
+    if (status != TEARS_OK)
+        return;
+    chaos_remember_own(thread, record, base_version);
+    if (thread->worker->options.bug == CHAOS_BUG_NO_FLOOR)
+        (void)read_one(thread, CHAOS_GET, table, key);
 }
 
 static void delete_row(struct chaos_thread *thread, uint32_t table, uint32_t key)
