@@ -39,6 +39,8 @@ prepare()
     git ls-files --cached --others --exclude-standard | while IFS= read -r file; do
         [ ! -f "$file" ] || printf '%s\n' "$file"
     done | tar -cf - -T - | tar -xf - -C "$copy"
+    # What was built from a mutant, also by a run that was interrupted, is newer than the sources.
+    [ ! -f "$work/mutated" ] || (cd "$copy" && xargs touch < "$work/mutated")
     [ -f "$built/build.ninja" ] || cmake -S "$copy" -B "$built" -G Ninja -DCMAKE_BUILD_TYPE=Debug > "$work/configure.log" 2>&1 ||
         fail "cannot configure; see $work/configure.log"
 }
@@ -66,6 +68,7 @@ mutate()
     [ -n "$program" ] && [ -n "$case" ] || fail "$name does not say Test: and Case:"
     build "$program" || fail "$program does not build; see $work/build.log"
     run_case "$program" "$case" || { cat "$work/run.log" >&2; fail "$case fails without the mutant $name"; }
+    sed -n 's|^+++ b/||p' "$patch" > "$work/mutated"
     (cd "$copy" && patch -p1 -s -F0 < "$patch") || fail "$name does not apply any more"
     build "$program" || { tail -n 30 "$work/build.log" >&2; fail "$name does not build"; }
     if run_case "$program" "$case"; then
@@ -74,7 +77,7 @@ mutate()
     else
         say "caught    $name: by $case"
     fi
-    (cd "$copy" && patch -p1 -s -R < "$patch")
+    (cd "$copy" && patch -p1 -s -R < "$patch" && xargs touch < "$work/mutated")
 }
 
 wanted()
