@@ -155,7 +155,7 @@ static void writes_are_seen_within_moments(void **state)
 {
     (void)state;
     for (int i = 0; i < 20; i++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "take %d", i);
         items_put(here.session, &here, 1, name);
         assert_true(wait_for_name(&there, 1, name) < 200);
