@@ -24,6 +24,15 @@ static void make_table(void)
                          "row_version BIGINT NOT NULL)");
     embedded_sql(&world, "INSERT INTO items VALUES (1, 'one', 5)");
     items = embedded_collection(&world, "items");
+    struct tears_collection_status status = TEARS_COLLECTION_STATUS_INIT;
+    const struct timespec pause = {.tv_nsec = 2000000};
+    for (int i = 0; i < 2000; i++) {
+        tears_collection_status(items, &status);
+        if (status.feed == TEARS_FEED_CURRENT || status.feed == TEARS_FEED_NONE)
+            return;
+        nanosleep(&pause, NULL);
+    }
+    fail_msg("the feed is not proven");
 }
 
 static int open_world(void **state)

@@ -62,6 +62,18 @@ static struct tears_client_options options_on(const struct tears_store *store)
     return options;
 }
 
+/* Rows known before the bucket was followed are not put there. */
+static void wait_for_feed(const struct process *process)
+{
+    struct tears_collection_status status = TEARS_COLLECTION_STATUS_INIT;
+    const uint64_t until = now_ms() + 5000;
+    do {
+        tears_collection_status(process->items, &status);
+        pause_ms(2);
+    } while (status.feed != TEARS_FEED_CURRENT && now_ms() < until);
+    assert_int_equal(status.feed, TEARS_FEED_CURRENT);
+}
+
 static void start(struct process *process, const struct tears_store *store, bool strict,
                   uint64_t lease_ms)
 {
@@ -77,6 +89,7 @@ static void start(struct process *process, const struct tears_store *store, bool
                               &error) != TEARS_OK)
         fail_msg("items: %s", error.message);
     assert_int_equal(tears_session_new(process->client, NULL, &process->session), TEARS_OK);
+    wait_for_feed(process);
 }
 
 static void end(struct process *process)
@@ -373,6 +386,7 @@ static void start_on_file(struct process *process, const struct files *files, bo
                               &error) != TEARS_OK)
         fail_msg("items: %s", error.message);
     assert_int_equal(tears_session_new(process->client, NULL, &process->session), TEARS_OK);
+    wait_for_feed(process);
 }
 
 static void a_write_that_l3_refuses_is_taken_back(void **state)
