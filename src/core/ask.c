@@ -53,6 +53,18 @@ static bool is_current(struct tears_collection *collection, const struct t3_miss
     return miss->ticket == t3_collection_ticket(collection, miss->key);
 }
 
+/*
+ * How long the row may be kept.  When L2 could not be asked, a write may have been announced there and its news may have come already: proofs
+ * say nothing of it, so the row is good for the bound alone.
+ */
+static uint64_t age_max_ms(const struct tears_collection *collection, const struct t3_miss *miss)
+{
+    const uint64_t age_ms =
+        miss->found->row != NULL ? collection->l1_age_ms : collection->negative_ms;
+    const bool was_asked = collection->l2 == NULL || miss->seen != UINT64_MAX;
+    return was_asked || age_ms < collection->bound_ms ? age_ms : collection->bound_ms;
+}
+
 /* Installs what was found; discarded by the tier when the ticket has died. */
 static void fill_l1(struct t3_reading *reading, const struct t3_miss *miss)
 {
@@ -69,7 +81,7 @@ static void fill_l1(struct t3_reading *reading, const struct t3_miss *miss)
         .version = row != NULL ? t3_schema_row_version(collection->schema, row) : 0,
         .revision = miss->found->revision,
         .ticket = miss->ticket,
-        .age_ms_max = row != NULL ? collection->l1_age_ms : collection->negative_ms,
+        .age_ms_max = age_max_ms(collection, miss),
         .confirmed_ms = miss->found->confirmed_ms,
     };
     if (l1->ops->put(l1, collection->space, &put) != TEARS_OK)

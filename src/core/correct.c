@@ -21,7 +21,10 @@
 
 /* ---- L1 ---------------------------------------------------------------------------------- */
 
-/* Without L2, news of another writer's newer row may have come and gone while L3 was asked; with L2, the put finds it. */
+/*
+ * News of another writer's newer row may have come and gone while L3 was asked: then the own row is not put where that one was dropped.
+ * With L2 the put would find out, but until then readers would be given a row that is known to be history.
+ */
 static void correct_l1(struct tears_session *session, const struct t3_correction *correction)
 {
     struct tears_collection *collection = correction->collection;
@@ -29,7 +32,7 @@ static void correct_l1(struct tears_session *session, const struct t3_correction
     if (correction->kind == T3_CORRECT_RELEASE)
         return; /* nothing has changed */
     const bool was_overtaken =
-        collection->l2 == NULL && correction->ticket != 0 && /* 0: the database has made the key */
+        correction->ticket != 0 && /* 0: the database has made the key */
         t3_collection_ticket(collection, &correction->key) != correction->ticket;
     if (correction->kind != T3_CORRECT_WRITTEN || l1 == NULL || was_overtaken) {
         t3_collection_drop(collection, &correction->key);
@@ -98,6 +101,7 @@ static struct t3_l2_put l2_put_of(const struct t3_correction *correction)
         .row = correction->kind == T3_CORRECT_WRITTEN ? correction->row : NULL,
         .version = correction->version,
         .seen = seen_of(correction),
+        .known_ms = correction->confirmed_ms,
         .versioned = schema->version_column != T3_NO_COLUMN && correction->kind != T3_CORRECT_STALE,
         .authoritative = correction->inserted || correction->kind == T3_CORRECT_DELETED,
     };

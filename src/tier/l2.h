@@ -128,6 +128,9 @@ struct t3_l2_put {
     int64_t version;
     uint64_t seen;  /* the revision this is based on; UINT64_MAX: not known */
     bool versioned; /* the table has a version column */
+    uint64_t
+        known_ms; /* when L3 was asked, by t3_now_coarse_ms: in a bucket that is younger the row may be history, and
+                     a marker is put instead; 0: not known */
     bool
         authoritative; /* an insert or delete that the database just confirmed: goes over any version seen before it */
     /* results */

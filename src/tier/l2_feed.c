@@ -138,12 +138,15 @@ static void on_doubt(void *owner, const char *why)
         l2->sink.doubt(l2->sink.owner, why);
 }
 
-/* The generation moves before anything can be written in the name of the new bucket: see after_stored() in l2_put.c.
+/* The moment is known before the generation moves, and that moves before anything can be written in the name of the new bucket:
+ * see begin() and after_stored() in l2_put.c.
  * With the identity all announcements that were seen are forgotten. */
 static void on_lost(void *owner, uint64_t since_ms, const char *epoch, const char *why)
 {
     struct t3_l2 *l2 = owner;
     atomic_store_explicit(&l2->feed.is_current, false, memory_order_relaxed);
+    if (atomic_load_explicit(&l2->feed.epoch, memory_order_relaxed) != 0)
+        atomic_store_explicit(&l2->feed.since_ms, since_ms, memory_order_release);
     atomic_fetch_add_explicit(&l2->feed.generation, 1, memory_order_acq_rel);
     atomic_store_explicit(&l2->feed.epoch, epoch_of(tears_str_c(epoch)), memory_order_release);
     char text[T3_KV_EPOCH_BYTES + 1] = "";

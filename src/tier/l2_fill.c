@@ -186,9 +186,9 @@ static bool is_too_old(struct t3_l2 *l2, uint64_t began_ms)
     return age_max_ms != 0 && t3_now_coarse_ms() - began_ms >= age_max_ms / 2;
 }
 
-/* Copies the key, remembers the fill and sends it. */
+/* Copies the key, remembers the fill and sends it, unless its bucket is gone. */
 static tears_status start_fill(struct t3_l2 *l2, const struct t3_kv_request *request,
-                               const struct t3_key *key, struct l2_fill fill)
+                               const struct t3_key *key, struct l2_fill fill, uint64_t began_ms)
 {
     uint64_t ticket = 0;
     if (!copy_key(key, &fill.key))
@@ -197,7 +197,8 @@ static tears_status start_fill(struct t3_l2 *l2, const struct t3_kv_request *req
         free_key(&fill.key);
         return TEARS_LIMIT;
     }
-    const tears_status status = send_fill(l2, request, ticket);
+    const tears_status status =
+        began_ms < t3_l2_since_ms(l2) ? TEARS_LIMIT : send_fill(l2, request, ticket);
     if (status == TEARS_OK)
         t3_l2_count(&l2->fill_count, 1);
     else if (recall(&l2->fills, ticket, &fill))
@@ -251,5 +252,5 @@ tears_status t3_l2_fill(struct t3_l2 *l2, const struct tears_schema *schema, voi
     T3_TRY(t3_row_encode(schema, row, &body));
     request.value = t3_buf_str(&body);
     const struct l2_fill fill = {.collection = collection, .version = version};
-    return start_fill(l2, &request, key, fill);
+    return start_fill(l2, &request, key, fill, began_ms);
 }

@@ -62,6 +62,7 @@ struct l2_feed {
     bool is_closing;
     _Atomic uint64_t epoch;      /* hash of the bucket's identity; 0: not known */
     _Atomic uint64_t generation; /* moves with every loss */
+    _Atomic uint64_t since_ms;   /* what was known before is older than the bucket; 0: it is still the first */
     _Atomic uint64_t woken_ms;
     _Atomic uint64_t revision;
     atomic_bool is_current;
@@ -112,6 +113,12 @@ bool t3_l2_is_of_this_bucket(struct t3_l2 *l2, struct tears_str epoch);
 static inline uint64_t t3_l2_generation(struct t3_l2 *l2)
 {
     return atomic_load_explicit(&l2->feed.generation, memory_order_acquire);
+}
+
+/* Before this moment another bucket was there: markers that stood in the way of what was asked then are gone.  0: none was. */
+static inline uint64_t t3_l2_since_ms(struct t3_l2 *l2)
+{
+    return atomic_load_explicit(&l2->feed.since_ms, memory_order_acquire);
 }
 
 /* Something makes no sense unless the bucket is another one: the feed is to look. */

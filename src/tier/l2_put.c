@@ -71,6 +71,7 @@ struct step {
 struct putting {
     struct t3_l2 *l2;
     uint64_t generation; /* of the bucket that remembered revisions are of */
+    uint64_t since_ms;   /* of that bucket */
     const struct tears_schema *schema;
     struct step *steps;
     size_t count;
@@ -138,7 +139,9 @@ static void begin(struct t3_l2 *l2, struct step *step)
     step->version = put->version;
     if (has_seen && put->seen != 0)
         (void)t3_l2_recall(l2, tears_str_c(step->key), put->seen, &known);
-    if (known.under_left_ms > 0) {
+    if (put->row != NULL && put->known_ms != 0 && put->known_ms < t3_l2_since_ms(l2))
+        write_last_marker(step, true);
+    else if (known.under_left_ms > 0) {
         renew_announcement(step, put->seen, known.under_left_ms);
         step->has_version = true; /* else the announcement would say that nothing was there */
     } else if (has_seen)
@@ -266,12 +269,13 @@ static void after_failure(struct step *step, tears_status status)
         end(step, status, 0);
 }
 
-/* A write was stored.  A remembered revision is one of the bucket of then; if the bucket has become another one since, what it
- * replaced is not known. */
+/* A write was stored.  A remembered revision is one of the bucket of then, and a row may be history in a younger one; if the bucket
+ * has become another one since, what was replaced is not known. */
 static void after_stored(const struct putting *putting, struct step *step, uint64_t revision)
 {
-    if (goes_by_seen(step) && step->put->seen != 0 &&
-        t3_l2_generation(putting->l2) != putting->generation)
+    const bool is_by_memory = goes_by_seen(step) && step->put->seen != 0;
+    if ((is_by_memory && t3_l2_generation(putting->l2) != putting->generation) ||
+        (!step->is_marker && t3_l2_since_ms(putting->l2) != putting->since_ms))
         write_last_marker(step, step->put->row != NULL);
     else
         end(step, step->ends_in_conflict ? TEARS_CONFLICT : TEARS_OK, revision);
@@ -517,6 +521,7 @@ tears_status t3_l2_put(struct t3_l2 *l2, const struct tears_schema *schema, stru
     struct putting putting = {
         .l2 = l2,
         .generation = t3_l2_generation(l2),
+        .since_ms = t3_l2_since_ms(l2),
         .schema = schema,
         .steps = t3_arena_array(arena, most, sizeof(struct step)),
         .requests = t3_arena_array(arena, most, sizeof(struct t3_kv_request)),
