@@ -258,10 +258,25 @@ static bool is_higher(const struct floor *a, const struct floor *b)
     return a->version > b->version || (a->version == b->version && a->was_gone && !b->was_gone);
 }
 
+/*
+ * Of an absence that was only seen no version is known: beside a row, nobody can say which of the two is later, so that no cache
+ * is believed.
+ */
+static bool is_order_unknown(const struct floor *a, const struct floor *b)
+{
+    return (a->version == T3_FLOOR_UNKNOWN || b->version == T3_FLOOR_UNKNOWN) &&
+           a->was_gone != b->was_gone;
+}
+
 static void raise_floor(struct tears_session *session, const struct floor *given)
 {
     struct floor *floor = floor_for(session, given->hash);
-    if (floor != NULL && is_higher(given, floor))
+    if (floor == NULL)
+        return;
+    const bool is_new = floor->version == INT64_MIN && !floor->was_gone;
+    if (!is_new && is_order_unknown(given, floor))
+        *floor = (struct floor){.hash = given->hash, .version = T3_FLOOR_UNKNOWN};
+    else if (is_higher(given, floor))
         *floor = *given;
 }
 

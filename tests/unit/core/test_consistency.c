@@ -282,6 +282,39 @@ static void a_negative_entry_is_older_than_a_row(void **state)
     assert_string_equal(name_there(1), "made");
 }
 
+/* The same where the session itself saw that there was none: what the token tells of may be later. */
+static void an_absence_seen_before_outweighs_no_token(void **state)
+{
+    (void)state;
+    set_level(there.session, TEARS_READ_SESSION, 0);
+    assert_string_equal(name_there(1), "");
+    set_level(here.session, TEARS_READ_SESSION, 0);
+    items_put(here.session, &here, 1, "made");
+    follow(there.session, token_of(here.session));
+    assert_string_equal(name_there(1), "made");
+    assert_int_equal(tears_session_tier(there.session), TEARS_TIER_L3);
+}
+
+/* And the other way round: what the session saw itself may be later than the absence that the token tells of. */
+static void an_absence_in_a_token_outweighs_no_row(void **state)
+{
+    (void)state;
+    tears_session *earlier = items_session(&there);
+    set_level(here.session, TEARS_READ_SESSION, 0);
+    assert_string_equal(name_here(1), "");
+    const struct tears_str token = token_of(here.session);
+    set_level(there.session, TEARS_READ_SESSION, 0);
+    items_put(there.session, &there, 1, "made");
+    items_delete(here.session, &here, 1);
+    const struct tears_value key = tears_int(1);
+    assert_int_equal(tears_evict(earlier, there.rows, &key, 1), TEARS_OK);
+    assert_string_equal(items_name(earlier, &there, 1), ""); /* a negative entry */
+    hook_store_put(&hook, 1, "again");
+    follow(there.session, token);
+    assert_string_equal(name_there(1), "again");
+    tears_session_free(earlier);
+}
+
 static void the_winner_of_a_conflict_counts_as_seen(void **state)
 {
     (void)state;
@@ -537,6 +570,8 @@ int main(void)
         TEST(a_token_hands_on_deletions),
         TEST(seeing_that_a_row_is_gone_counts),
         TEST(a_negative_entry_is_older_than_a_row),
+        TEST(an_absence_seen_before_outweighs_no_token),
+        TEST(an_absence_in_a_token_outweighs_no_row),
         TEST(the_winner_of_a_conflict_counts_as_seen),
         TEST(a_session_never_goes_back),
         TEST(tokens_add_up),
