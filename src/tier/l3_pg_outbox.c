@@ -79,11 +79,12 @@ static const char functions_sql[] =
 /* ---- asking ------------------------------------------------------------------------------------
  */
 
-static tears_status ask(struct t3_l3 *l3, struct t3_l3_call *call, const char *sql,
-                        const struct tears_value *params, size_t param_count,
+/* A question about an outbox, by its object id. */
+static tears_status ask(struct t3_l3 *l3, struct t3_l3_call *call, const char *sql, int64_t id,
                         struct t3_result *result_out)
 {
-    return t3_l3_pg_query(l3, call, tears_str_c(sql), params, param_count, result_out);
+    const struct tears_value parameter = tears_int(id);
+    return t3_l3_pg_query(l3, call, tears_str_c(sql), &parameter, 1, result_out);
 }
 
 static tears_status run(struct t3_l3 *l3, struct t3_l3_call *call, struct tears_str sql)
@@ -120,7 +121,7 @@ static tears_status find_outbox(struct t3_l3 *l3, struct t3_l3_call *call,
 {
     struct t3_result result;
     memset(place_out, 0, sizeof *place_out);
-    T3_TRY(ask(l3, call, T3_OUTBOX_FIND_SQL, NULL, 0, &result));
+    T3_TRY(t3_l3_pg_query(l3, call, TEARS_STR(T3_OUTBOX_FIND_SQL), NULL, 0, &result));
     if (result.row_count == 0)
         return TEARS_OK;
     place_out->id = number(&result, 0, FIND_ID);
@@ -166,7 +167,7 @@ static tears_status find_target(struct t3_l3 *l3, struct t3_l3_call *call, struc
         tears_text(point != NULL ? t3_str_from(name, at + 1) : name),
     };
     struct t3_result result;
-    T3_TRY(ask(l3, call, table_sql, params, 2, &result));
+    T3_TRY(t3_l3_pg_query(l3, call, tears_str_c(table_sql), params, 2, &result));
     if (result.row_count == 0)
         return t3_fail(call->error, TEARS_NOT_FOUND, T3_PG_ORIGIN,
                        "there is no table '" T3_STR_FMT "' in the database", T3_STR_ARG(name));
@@ -384,8 +385,7 @@ static tears_status remove_outbox(struct t3_l3 *l3, struct t3_l3_call *call,
 {
     T3_AUTO(t3_buf_done) struct t3_buf sql = {0};
     struct t3_result functions;
-    const struct tears_value id = tears_int(outbox->id);
-    T3_TRY(ask(l3, call, functions_sql, &id, 1, &functions));
+    T3_TRY(ask(l3, call, functions_sql, outbox->id, &functions));
     for (size_t i = 0; i < functions.row_count; i++) {
         t3_buf_clear(&sql);
         T3_TRY(t3_buf_put(&sql, TEARS_STR("DROP FUNCTION ")));
@@ -454,11 +454,10 @@ static tears_status look_at(struct t3_l3 *l3, struct t3_l3_call *call,
                             const struct t3_outbox_place *outbox,
                             struct t3_l3_outbox_look *look_out)
 {
-    const struct tears_value id = tears_int(outbox->id);
     struct t3_result tables;
     struct t3_result tailer;
-    T3_TRY(ask(l3, call, tables_sql, &id, 1, &tables));
-    T3_TRY(ask(l3, call, tailer_sql, &id, 1, &tailer));
+    T3_TRY(ask(l3, call, tables_sql, outbox->id, &tables));
+    T3_TRY(ask(l3, call, tailer_sql, outbox->id, &tailer));
     T3_TRY(names_of(call, &tables, &look_out->tables));
     look_out->table_count = tables.row_count;
     look_out->has_tailer = tailer.row_count > 0 && truth(&tailer, 0, 0);
@@ -491,7 +490,7 @@ static tears_status status_of(struct t3_l3 *l3, struct t3_l3_call *call,
                       " * 1000)::int8, 0) FROM ") != TEARS_OK ||
         t3_buf_put(&sql, outbox.name) != TEARS_OK)
         return t3_fail_memory(call->error, T3_PG_ORIGIN);
-    T3_TRY(ask(l3, call, sql.ptr, NULL, 0, &waiting));
+    T3_TRY(t3_l3_pg_query(l3, call, t3_buf_str(&sql), NULL, 0, &waiting));
     const int64_t oldest_ms = number(&waiting, 0, 1);
     status_out->installed = 1;
     status_out->waiting = (uint64_t)number(&waiting, 0, 0);

@@ -264,26 +264,30 @@ static tears_status expire(struct t3_l3_tail *tail, bool *any_out, struct tears_
     return TEARS_OK;
 }
 
-static tears_status read_notes(struct t3_l3_tail *tail, struct t3_arena *arena, size_t max,
-                               struct t3_l3_note **notes_out, size_t *count_out,
+/* What a turn of the tail takes. */
+struct taking {
+    struct t3_arena *arena;
+    size_t max;
+    struct t3_l3_note *notes;
+    size_t count;
+};
+
+static tears_status read_notes(struct t3_l3_tail *tail, struct taking *taking,
                                struct tears_error *error_out)
 {
     T3_AUTO(t3_pg_result_free_auto) struct t3_pg_result *result = NULL;
     bool any_expired = false;
     T3_TRY(expire(tail, &any_expired, error_out));
-    T3_TRY(run_with(tail, tail->take_sql.ptr, (int64_t)max, &result, error_out));
+    T3_TRY(run_with(tail, tail->take_sql.ptr, (int64_t)taking->max, &result, error_out));
     const size_t rows = t3_pg_result_rows(result);
-    struct t3_l3_note *notes = t3_arena_array(arena, rows + 1, sizeof *notes);
-    size_t count = 0;
-    if (notes == NULL)
+    taking->notes = t3_arena_array(taking->arena, rows + 1, sizeof *taking->notes);
+    if (taking->notes == NULL)
         return t3_fail_memory(error_out, T3_PG_ORIGIN);
     if (any_expired)
-        notes[count++].table = TEARS_STR("");
+        taking->notes[taking->count++].table = TEARS_STR("");
     for (size_t i = 0; i < rows; i++)
-        if (read_note(result, i, arena, &notes[count++]) != TEARS_OK)
+        if (read_note(result, i, taking->arena, &taking->notes[taking->count++]) != TEARS_OK)
             return t3_fail_memory(error_out, T3_PG_ORIGIN);
-    *notes_out = notes;
-    *count_out = count;
     return TEARS_OK;
 }
 
@@ -291,12 +295,13 @@ tears_status t3_l3_pg_tail_take(struct t3_l3_tail *tail, struct t3_arena *arena,
                                 const struct t3_l3_note **notes_out, size_t *count_out,
                                 struct tears_error *error_out)
 {
-    struct t3_l3_note *notes = NULL;
+    struct taking taking = {.arena = arena, .max = max};
     T3_ASSERT(!tail->in_transaction);
     T3_TRY(run(tail, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", error_out));
-    T3_TRY(read_notes(tail, arena, max, &notes, count_out, error_out));
-    *notes_out = notes;
-    tail->in_transaction = *count_out > 0;
+    T3_TRY(read_notes(tail, &taking, error_out));
+    *notes_out = taking.notes;
+    *count_out = taking.count;
+    tail->in_transaction = taking.count > 0;
     return tail->in_transaction ? TEARS_OK : run(tail, "ROLLBACK", error_out);
 }
 

@@ -3,15 +3,19 @@
  * two clients stand for two processes; where a process has to die or to stop, it is this program run again.
  */
 #include "support/embedded.h"
+#include "support/l2_fixture.h"
 #include "support/nats_server.h"
 #include "support/pg_server.h"
+#include "tier/l3.h"
 
 #include <libpq-fe.h>
+#include <nats/nats.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -550,6 +554,35 @@ static void truncate_is_seen(void **state)
     expect_both(1, "again");
 }
 
+/* Empties the bucket of the table's entries behind everybody's back. */
+static void purge_l2(void)
+{
+    natsConnection *nats = NULL;
+    natsMsg *reply = NULL;
+    char subject[128];
+    char filter[128];
+    snprintf(subject, sizeof subject, "$JS.API.STREAM.PURGE.KV_%s-collections", namespace_name);
+    snprintf(filter, sizeof filter, "{\"filter\":\"$KV.%s-collections.notes.>\"}", namespace_name);
+    assert_int_equal(natsConnection_ConnectTo(&nats, nats_url), NATS_OK);
+    assert_int_equal(natsConnection_RequestString(&reply, nats, subject, filter, 2000), NATS_OK);
+    assert_non_null(strstr(natsMsg_GetData(reply), "\"success\":true"));
+    natsMsg_Destroy(reply);
+    natsConnection_Destroy(nats);
+}
+
+/* There is no entry that could get a marker. */
+static void truncate_is_seen_by_who_has_rows_in_l1_only(void **state)
+{
+    (void)state;
+    run("INSERT INTO notes VALUES (1, 'there')");
+    install("notes");
+    warm(1, "there");
+    sleep_ms(200); /* the fill of L2 has arrived */
+    purge_l2();
+    run("TRUNCATE notes");
+    expect_both(1, "(none)");
+}
+
 /* ---- what the library does itself -------------------------------------------------------------- */
 
 static void writes_through_the_library_stay_in_l2(void **state)
@@ -641,7 +674,7 @@ static int be_a_client(char **words)
     options.namespace_name = tears_str_c(words[2]);
     options.log = print_log;
     options.log_level = TEARS_LOG_INFO;
-    alarm(120); /* not for ever, whatever becomes of the test */
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a stopped one, too, whatever becomes of the test */
     if (tears_client_open(&options, &client, &error) != TEARS_OK)
         return 1;
     for (;;)
@@ -710,6 +743,34 @@ static void a_tailer_that_is_stopped_is_replaced(void **state)
     end_child(child);
 }
 
+/* Both believe that nobody has the role. */
+static void two_that_ask_at_once_do_not_both_get_the_role(void **state)
+{
+    const struct tears_str name = TEARS_STR("notes");
+    const struct t3_l3_options options = {.url = tears_str_c(url)};
+    struct t3_l3 *l3[2] = {NULL, NULL};
+    struct t3_l3_tail *tail[2] = {NULL, NULL};
+    (void)state;
+    close_process(&b);
+    close_process(&a);
+    open_process(&a, true);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(t3_l3_pg_open(&options, &l3[i], NULL), TEARS_OK);
+    const struct t3_l3_outbox_ops *ops = l3[0]->ops->outbox;
+    assert_int_equal(ops->tail_open(l3[0], &tail[0], NULL), TEARS_NOT_FOUND);
+    expect_ok(&a, tears_outbox_install(a.session, &name, 1));
+    assert_int_equal(ops->tail_open(l3[0], &tail[0], NULL), TEARS_OK);
+    assert_int_equal(ops->tail_open(l3[1], &tail[1], NULL), TEARS_CONFLICT);
+    assert_int_equal(ops->tail_open(l3[0], &tail[1], NULL), TEARS_CONFLICT);
+    ops->tail_free(tail[0]);
+    const uint64_t until = now_ms() + SEEN_MS; /* the server notices a hang-up in its own time */
+    while (ops->tail_open(l3[1], &tail[1], NULL) != TEARS_OK)
+        assert_true(now_ms() < until);
+    ops->tail_free(tail[1]);
+    for (size_t i = 0; i < 2; i++)
+        l3[i]->ops->free(l3[i]);
+}
+
 static void there_is_one_tailer_at_a_time(void **state)
 {
     struct process more[4];
@@ -745,6 +806,94 @@ static void notes_wait_while_nats_is_away(void **state)
     expect_note(&a, 1, "meanwhile", ROLE_MS);
     expect_note(&b, 1, "meanwhile", ROLE_MS);
     wait_until_tailed(&a, ROLE_MS);
+}
+
+/* It is connected, and says nothing: what was taken goes back. */
+static void notes_wait_while_nats_does_not_answer(void **state)
+{
+    (void)state;
+    install("notes");
+    save(&a, 1, "first");
+    settle();
+    warm(1, "first");
+    test_nats_pause(own_nats);
+    run("UPDATE notes SET body = 'meanwhile', row_version = 2 WHERE id = 1");
+    sleep_ms(2000);
+    assert_int_equal(number_of("SELECT count(*) FROM tears_outbox"), 1);
+    test_nats_resume(own_nats);
+    expect_note(&a, 1, "meanwhile", ROLE_MS);
+    expect_note(&b, 1, "meanwhile", ROLE_MS);
+    wait_until_tailed(&a, ROLE_MS);
+}
+
+/* ---- slow readers ---------------------------------------------------------------------------- */
+
+struct slow_reader {
+    struct t3_l2 *l2;
+    struct tears_schema *schema;
+    struct t3_arena arena;
+    struct test_news news;
+};
+
+static struct t3_l2_entry entry_of(struct slow_reader *reader, int64_t id)
+{
+    struct tears_value value;
+    struct t3_l2_entry entry = {.state = T3_L2_DAMAGED};
+    const struct t3_key key = test_note_key(id, &value);
+    assert_int_equal(t3_l2_get(reader->l2, reader->schema, &key, 1, &reader->arena,
+                               t3_deadline_in_ms(2000), &entry, NULL),
+                     TEARS_OK);
+    return entry;
+}
+
+/* Puts what it read long ago; it must not get there. */
+static void fill_late(struct slow_reader *reader, int64_t id, uint64_t seen)
+{
+    struct tears_value value;
+    const struct t3_key key = test_note_key(id, &value);
+    const struct t3_row *row = test_note(reader->schema, &reader->arena, id, "old", 1);
+    const int lost = atomic_load(&reader->news.lost);
+    assert_int_equal(
+        t3_l2_fill(reader->l2, reader->schema, reader, &key, row, 1, seen, t3_now_coarse_ms()),
+        TEARS_OK);
+    assert_true(test_wait_for(&reader->news.lost, lost + 1));
+}
+
+static void put_marker_without_version(struct slow_reader *reader, int64_t id)
+{
+    struct tears_value value;
+    const struct t3_key key = test_note_key(id, &value);
+    struct t3_l2_put put = {.key = &key, .seen = UINT64_MAX};
+    assert_int_equal(t3_l2_put(reader->l2, reader->schema, &put, 1, &reader->arena,
+                               t3_deadline_in_ms(2000), NULL),
+                     TEARS_OK);
+}
+
+/* It read L2 and then the database before the change, and fills L2 when the note of the change has been dealt with. */
+static void trap_02_outbox_a_slow_fill_does_not_undo_an_outside_change(void **state)
+{
+    static struct slow_reader reader; /* the news outlive the case's frame on failure */
+    (void)state;
+    memset(&reader, 0, sizeof reader);
+    install("notes");
+    run("INSERT INTO notes VALUES (1, 'old', 1), (2, 'old', 1)");
+    settle();
+    reader.schema = test_notes_schema(true);
+    reader.l2 = test_l2_open(nats_url, namespace_name, "slow-reader", &reader.news);
+    put_marker_without_version(&reader, 2);
+    const struct t3_l2_entry absent = entry_of(&reader, 1);
+    const struct t3_l2_entry marker = entry_of(&reader, 2);
+    assert_int_equal(absent.state, T3_L2_ABSENT);
+    assert_int_equal(marker.state, T3_L2_TOMBSTONE);
+    run("UPDATE notes SET body = 'new', row_version = 2");
+    settle();
+    fill_late(&reader, 1, absent.revision);
+    fill_late(&reader, 2, marker.revision);
+    assert_string_equal(read_note(&b, 1), "new");
+    assert_string_equal(read_note(&b, 2), "new");
+    t3_l2_free(reader.l2);
+    t3_arena_done(&reader.arena);
+    tears_schema_free(reader.schema);
 }
 
 /* ---- growth --------------------------------------------------------------------------------- */
@@ -948,13 +1097,18 @@ int main(int count, char **words)
         CASE(a_bulk_update_is_seen_in_every_row),
         CASE(rows_that_are_copied_in_are_no_markers),
         CASE(truncate_is_seen),
+        CASE(truncate_is_seen_by_who_has_rows_in_l1_only),
+        CASE(trap_02_outbox_a_slow_fill_does_not_undo_an_outside_change),
         CASE(writes_through_the_library_stay_in_l2),
         CASE(a_row_that_was_made_anew_is_seen),
         CASE(a_table_without_versions_is_covered),
         CASE(a_tailer_that_is_killed_is_replaced),
         CASE(a_tailer_that_is_stopped_is_replaced),
+        CASE(two_that_ask_at_once_do_not_both_get_the_role),
         CASE(there_is_one_tailer_at_a_time),
         cmocka_unit_test_setup_teardown(notes_wait_while_nats_is_away, open_own_world, close_world),
+        cmocka_unit_test_setup_teardown(notes_wait_while_nats_does_not_answer, open_own_world,
+                                        close_world),
         CASE(notes_that_are_too_old_are_thrown_away_with_all_that_is_cached),
         CASE(notes_of_a_table_that_is_gone_are_dropped),
         CASE(a_key_that_does_not_fit_empties_the_table),
