@@ -90,11 +90,23 @@ static void fill_l1(struct t3_reading *reading, const struct t3_miss *miss)
 
 /* ---- L2 ---------------------------------------------------------------------------------- */
 
+/*
+ * Whether L1 has the row at a higher version.  Of L2: then it is behind, for a writer could not correct it.  Of L3: then versions
+ * have begun anew, or the answer is from a copy of the database that lags behind.
+ */
+static bool l1_outranks(const struct tears_collection *collection, const struct t3_miss *miss,
+                        const struct t3_row *row)
+{
+    return row != NULL && miss->old.row != NULL && has_versions(collection) &&
+           t3_schema_row_version(collection->schema, miss->old.row) >
+               t3_schema_row_version(collection->schema, row);
+}
+
 /* Whether the reader may be given this row of L2's. */
 static bool suffices(const struct t3_reading *reading, const struct t3_miss *miss,
                      const struct t3_row *row)
 {
-    return !reading->strong &&
+    return !reading->strong && !l1_outranks(reading->collection, miss, row) &&
            (reading->session->level != TEARS_READ_SESSION ||
             t3_floors_allow(reading->session, reading->collection, miss->key, row));
 }
@@ -217,18 +229,6 @@ static bool l2_contradicts(const struct t3_reading *reading, const struct t3_mis
 
 /* ---- L3 ---------------------------------------------------------------------------------- */
 
-/*
- * Whether L1 has the row at a higher version than L3: then versions have begun anew, or L3's answer is from a copy of the
- * database that lags behind.  Who is right will be seen by the next read; until then neither is kept.
- */
-static bool l1_outranks(const struct tears_collection *collection, const struct t3_miss *miss,
-                        const struct t3_row *row)
-{
-    return row != NULL && miss->old.row != NULL && has_versions(collection) &&
-           t3_schema_row_version(collection->schema, miss->old.row) >
-               t3_schema_row_version(collection->schema, row);
-}
-
 static void take_row(struct t3_reading *reading, struct t3_miss *miss, struct t3_row *row,
                      uint64_t confirmed_ms)
 {
@@ -244,7 +244,8 @@ static void take_row(struct t3_reading *reading, struct t3_miss *miss, struct t3
         t3_write_invalidate(reading->session, collection, miss->key);
         return;
     }
-    if (l1_outranks(collection, miss, row)) {
+    if (l1_outranks(collection, miss,
+                    row)) { /* who is right the next read will see; neither is kept */
         if (is_current(collection, miss))
             t3_collection_drop(collection, miss->key);
         t3_give_lease_back(reading, miss);

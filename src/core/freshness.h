@@ -30,9 +30,11 @@ static inline bool t3_is_fresh(const struct tears_collection *collection,
 {
     if (hit->now_ms - hit->confirmed_ms <= bound_ms)
         return true;
+    /* a proof may have come after the hit's clock was read; what is much later is of a clock that went back */
     const uint64_t as_of_ms = t3_as_of_ms(collection, hit->confirmed_ms);
-    /* a proof may have come after the hit's clock was read */
-    return as_of_ms >= hit->now_ms || hit->now_ms - as_of_ms <= bound_ms;
+    const uint64_t gap_ms =
+        as_of_ms > hit->now_ms ? as_of_ms - hit->now_ms : hit->now_ms - as_of_ms;
+    return gap_ms <= bound_ms;
 }
 
 /* No flight that was opened before this moment may be joined: its answer could be older than the bound. */

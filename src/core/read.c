@@ -309,6 +309,14 @@ tears_status t3_read_anew(struct tears_session *session, struct tears_collection
     struct t3_miss miss = {.key = key, .found = found_out};
     struct t3_reading reading = {
         .session = session, .collection = collection, .misses = &miss, .count = 1};
+    struct t3_l1 *l1 = collection->l1;
+    struct t3_l1_hit hit;
+    enum t3_l1_answer answer = T3_L1_MISS;
+    if (l1 != NULL &&
+        l1->ops->peek(l1, collection->space, key, &session->arena, &answer, &hit) != TEARS_OK)
+        return t3_session_no_memory(session);
+    if (answer == T3_L1_HIT || answer == T3_L1_EXPIRED)
+        miss.old = hit; /* what is read is compared with it */
     return fetch_misses(&reading);
 }
 

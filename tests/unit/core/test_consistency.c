@@ -157,6 +157,19 @@ static void bounded_holds_for_single_cells(void **state)
     assert_memory_equal(value.as.bytes.ptr, "new", 3);
 }
 
+/* Trap 12: a row from the future is of a clock that went back; how old it is nobody knows. */
+static void trap_12_a_clock_that_goes_back_makes_nothing_fresh(void **state)
+{
+    (void)state;
+    t3_clock_shift_ms(600000);
+    hook_store_put(&hook, 1, "old");
+    assert_string_equal(name_here(1), "old");
+    hook_store_put(&hook, 1, "new");
+    t3_clock_shift_ms((uint64_t)-600000);
+    set_level(here.session, TEARS_READ_BOUNDED, 1000);
+    assert_string_equal(name_here(1), "new");
+}
+
 /* ---- flights ------------------------------------------------------------------------------------- */
 
 static tears_session *second; /* of `here`; reads while the first one waits for L3 */
@@ -563,6 +576,7 @@ int main(void)
         TEST(versions_that_begin_anew),
         TEST(bounded_reads_nothing_older),
         TEST(bounded_holds_for_single_cells),
+        TEST(trap_12_a_clock_that_goes_back_makes_nothing_fresh),
         TEST(strong_joins_no_flight),
         TEST(bounded_joins_no_old_flight),
         TEST(a_token_hands_on_what_was_written),

@@ -351,6 +351,22 @@ static void a_hot_row_is_read_anew_before_its_age_ends(void **state)
     assert_int_equal(atomic_load(&hook.fetches), 2);
 }
 
+/* The row is gone from L3: L1 does not keep it for want of a newer version. */
+static void a_refresh_that_finds_nothing_forgets_the_row(void **state)
+{
+    (void)state;
+    open_refreshing();
+    hook_store_put(&hook, 1, "old");
+    assert_string_equal(items_name(here.session, &here, 1), "old");
+    pthread_mutex_lock(&hook.mutex);
+    hook.rows[0].used = false;
+    pthread_mutex_unlock(&hook.mutex);
+    t3_clock_shift_ms(89900);
+    (void)items_name(here.session, &here, 1);
+    assert_true(wait_for_refreshes(1));
+    assert_string_equal(items_name(here.session, &here, 1), "");
+}
+
 static void write_meanwhile(void *owner, int64_t id)
 {
     (void)owner;
@@ -408,6 +424,7 @@ int main(void)
         TEST(who_waits_for_a_load_keeps_its_deadline),
         cmocka_unit_test(the_gate_keeps_the_order),
         TEST(a_hot_row_is_read_anew_before_its_age_ends),
+        TEST(a_refresh_that_finds_nothing_forgets_the_row),
         TEST(trap_16_a_refresh_does_not_undo_a_write),
         TEST(trap_16_a_refresh_does_not_undo_an_invalidation),
     };
