@@ -226,8 +226,10 @@ TEARS_API TEARS_CHECKED tears_status tears_l2_mutate(tears_session *session,
 /** @{ */
 
 /**
- * Makes the outbox and puts its trigger on tables; what is there already is left alone.
- * @return TEARS_OK, TEARS_NOT_FOUND (no such table), TEARS_INVALID (a table without primary key),
+ * Makes the outbox and puts its trigger on tables; what is there and fits is left alone, and what does not fit any more (the key
+ * is another one) is made anew.  All tables or none.  Waits for their writers.
+ * @return TEARS_OK, TEARS_NOT_FOUND (no such table), TEARS_INVALID (a table without primary key, or whose name cannot be part of
+ * an L2 key),
  * TEARS_UNSUPPORTED (not PostgreSQL), TEARS_DENIED, TEARS_UNAVAILABLE, TEARS_TIMEOUT.
  * @thread session  @since 0.1
  */
