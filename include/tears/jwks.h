@@ -74,6 +74,27 @@ TEARS_API TEARS_CHECKED tears_status tears_signing_key_parse(struct tears_str se
                                                              tears_signing_key **key_out,
                                                              struct tears_error *error_out);
 
+/**
+ * Makes a key of what a file of one holds: PEM (`BEGIN PRIVATE KEY`, as OpenSSL, Python and Go write
+ * Ed25519 keys without a password), a private JWK (RFC 8037), or a seed as tears_signing_key_parse
+ * reads it.
+ * @return TEARS_OK, TEARS_INVALID (none of these, another kind of key, or a JWK whose `x` is not the
+ * public half of its `d`; the message repeats nothing of the text), TEARS_NO_MEMORY.
+ * @thread any  @since 0.1
+ */
+TEARS_API TEARS_CHECKED tears_status tears_signing_key_read(struct tears_str text,
+                                                            tears_signing_key **key_out,
+                                                            struct tears_error *error_out);
+
+/**
+ * Reads a public key: PEM (`BEGIN PUBLIC KEY`) or a public JWK.
+ * @return TEARS_OK, TEARS_INVALID (neither, another kind of key, or a JWK with a private `d`).
+ * @thread any  @since 0.1
+ */
+TEARS_API TEARS_CHECKED tears_status tears_public_key_read(struct tears_str text,
+                                                           uint8_t public_out[TEARS_KEY_BYTES],
+                                                           struct tears_error *error_out);
+
 /** The public half.  @thread any  @since 0.1 */
 TEARS_API void tears_signing_key_public(const tears_signing_key *key,
                                         uint8_t public_out[TEARS_KEY_BYTES]);
