@@ -7,10 +7,10 @@
  * Fails:    requests without an answer end as TIMEOUT or UNAVAILABLE.
  * Begin at: t3_kv_exchange_run().
  *
- * Each request asks for its answer at "<inbox>.<index>", so that the subject of an answer says what
- * it answers. "Nobody listens" is the one answer that comes without a subject (the library gives a
- * status instead of the message): when all others are in, those without an answer are the ones
- * meant.
+ * Each request asks for its answer at "<inbox>.<number>", so that the subject of an answer says what
+ * it answers.  A number is used once: an answer that comes twice is taken for nobody else's.
+ * "Nobody listens" is the one answer that comes without a subject (the library gives a status
+ * instead of the message): when all others are in, those without an answer are the ones meant.
  *
  * An inbox that ends a batch with answers missing is given up: late answers go nowhere, and can
  * never be taken for answers of the next batch.
@@ -24,6 +24,7 @@
  */
 #include "driver/kv_impl.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 enum { SLICE_MS = 20 }; /* how long a lost connection goes unnoticed by one who waits */
@@ -65,22 +66,23 @@ static tears_status prepare_inbox(struct kv_inbox *inbox)
     return t3_nats_to_status(status);
 }
 
-/* The index at the end of an answer's subject; SIZE_MAX when there is none. */
-static size_t index_of(const struct kv_inbox *inbox, const char *subject)
+/* The index of the request whose number is at the end of an answer's subject; one beyond all when there is none. */
+static size_t index_of(const struct kv_exchange *exchange, const char *subject)
 {
+    const struct kv_inbox *inbox = exchange->inbox;
     const size_t len = strlen(subject);
     if (len <= inbox->prefix_len || len > inbox->prefix_len + 8)
         return SIZE_MAX;
-    size_t index = 0;
+    uint32_t number = 0;
     for (const char *digit = subject + inbox->prefix_len; *digit != '\0'; digit++) {
         if (*digit >= '0' && *digit <= '9')
-            index = index * 16 + (size_t)(*digit - '0');
+            number = number * 16 + (uint32_t)(*digit - '0');
         else if (*digit >= 'a' && *digit <= 'f')
-            index = index * 16 + (size_t)(*digit - 'a') + 10;
+            number = number * 16 + (uint32_t)(*digit - 'a') + 10;
         else
             return SIZE_MAX;
     }
-    return index;
+    return number - exchange->first; /* of an earlier exchange: beyond all that were sent */
 }
 
 /* -- outcomes ------------------------------------------------------------------------------ */
@@ -159,7 +161,8 @@ static void send_next(struct kv_exchange *exchange)
         return;
     }
     char reply_to[KV_INBOX_BYTES + 16];
-    snprintf(reply_to, sizeof reply_to, "%s%zx", exchange->inbox->prefix, index);
+    snprintf(reply_to, sizeof reply_to, "%s%" PRIx32, exchange->inbox->prefix,
+             exchange->first + (uint32_t)index);
     const tears_status status =
         t3_kv_message_send(exchange->kv, request, exchange->inbox->nats, reply_to);
     if (status != TEARS_OK)
@@ -177,7 +180,7 @@ static bool is_lost(const struct kv_exchange *exchange)
 
 static void match_reply(struct kv_exchange *exchange, natsMsg *reply)
 {
-    const size_t index = index_of(exchange->inbox, natsMsg_GetSubject(reply));
+    const size_t index = index_of(exchange, natsMsg_GetSubject(reply));
     if (index >= exchange->sent || !exchange->requests[index]->is_pending) {
         natsMsg_Destroy(reply); /* nothing we asked for */
         return;
@@ -293,6 +296,8 @@ void t3_kv_exchange_run(struct kv_exchange *exchange)
         end_unanswered(exchange, status);
         return;
     }
+    exchange->first = exchange->inbox->next;
+    exchange->inbox->next += (uint32_t)exchange->count;
     const enum step step = send_and_collect(exchange);
     end_unanswered(exchange, step == STEP_LOST ? TEARS_UNAVAILABLE : TEARS_TIMEOUT);
     if (step != STEP_GO_ON)

@@ -34,6 +34,8 @@ struct kv_inbox {
     natsSubscription *subscription; /* NULL: none yet, or given up with answers missing */
     char prefix[KV_INBOX_BYTES];    /* "_INBOX.xxx." */
     size_t prefix_len;
+    uint32_t
+        next; /* number of the next request; an answer that comes twice, or late, is nobody else's */
     bool is_taken; /* of the large ones */
 };
 
@@ -51,7 +53,7 @@ struct t3_kv {
     char bucket[T3_KV_BUCKET_BYTES_MAX + 1];
     char writer[64];
     _Atomic uint64_t age_max_ms; /* see t3_kv_age_max_ms */
-    _Atomic uint64_t epoch; /* the 16 hexadecimal digits; 0: none.  Orders nothing */
+    _Atomic uint64_t epoch;      /* the 16 hexadecimal digits; 0: none.  Orders nothing */
     char direct_prefix[2 * T3_KV_BUCKET_BYTES_MAX + 64]; /* "$JS.API.DIRECT.GET.KV_b.$KV.b." */
     char stored_get[T3_KV_BUCKET_BYTES_MAX + 64];        /* "$JS.API.STREAM.MSG.GET.KV_b" */
     char subject_prefix[T3_KV_BUCKET_BYTES_MAX + 16];    /* "$KV.b." */
@@ -81,6 +83,7 @@ struct kv_exchange {
     struct kv_inbox *inbox;
     /* the exchange's own */
     bool is_direct;
+    uint32_t first; /* number of the first request */
     size_t sent;
     size_t done;          /* answered, or failed to be sent */
     size_t no_responders; /* answers "nobody listens", which do not say to whom */

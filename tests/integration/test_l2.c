@@ -437,6 +437,52 @@ static void test_a_fill_over_the_marker_it_saw(void **state)
     assert_note(f, 1, "again", 1);
 }
 
+/* -- a network that says things twice ------------------------------------------------------- */
+
+static void say_again(natsConnection *connection, natsSubscription *subscription, natsMsg *message,
+                      void *owner)
+{
+    (void)subscription;
+    (void)owner;
+    natsConnection_PublishMsg(connection, message);
+    natsMsg_Destroy(message);
+}
+
+/* A connection that repeats every answer, but not what it repeated itself. */
+static natsConnection *connect_repeater(const char *url)
+{
+    natsOptions *options = NULL;
+    natsConnection *repeater = NULL;
+    natsSubscription *answers = NULL;
+    assert_int_equal(natsOptions_Create(&options), NATS_OK);
+    assert_int_equal(natsOptions_SetURL(options, url), NATS_OK);
+    assert_int_equal(natsOptions_SetNoEcho(options, true), NATS_OK);
+    assert_int_equal(natsConnection_Connect(&repeater, options), NATS_OK);
+    assert_int_equal(natsConnection_Subscribe(&answers, repeater, "_INBOX.>", say_again, NULL),
+                     NATS_OK);
+    assert_int_equal(natsConnection_Flush(repeater), NATS_OK);
+    natsOptions_Destroy(options);
+    return repeater;
+}
+
+/* Else the answer to one put would be the acknowledgement of the next, which may have been refused. */
+static void test_an_answer_that_comes_twice_answers_nothing_else(void **state)
+{
+    struct fixture *f = *state;
+    struct test_nats *server = test_nats_start(NULL);
+    struct t3_l2 *l2 = test_l2_open(test_nats_url(server), "twice", "one", NULL);
+    natsConnection *repeater = connect_repeater(test_nats_url(server));
+    put_change(f, l2, (struct change){1, "one", 1, UNSEEN, true});
+    put_change(f, l2, (struct change){2, "two", 1, UNSEEN, true});
+    for (int64_t i = 0; i < 400; i++) {
+        const struct t3_l2_entry entry = get(f, l2, 1 + i % 2);
+        assert_int_equal(entry.state, T3_L2_ROW);
+    }
+    natsConnection_Destroy(repeater);
+    t3_l2_free(l2);
+    test_nats_free(server);
+}
+
 /* -- notices ------------------------------------------------------------------------------- */
 
 static void test_a_notice_arrives_byte_for_byte(void **state)
@@ -639,6 +685,7 @@ int main(void)
         TEST(test_a_fill_arrives_and_is_reported),
         TEST(test_a_fill_that_comes_late_is_lost),
         TEST(test_a_fill_over_the_marker_it_saw),
+        TEST(test_an_answer_that_comes_twice_answers_nothing_else),
         TEST(test_a_notice_arrives_byte_for_byte),
         TEST(test_dead_letters_are_few),
         TEST(test_threads_share_batches_and_get_their_own_rows),
