@@ -116,7 +116,8 @@ static bool mend(struct tears_client *client, struct job *batch, size_t count)
     if (collection->l2 != NULL && !collection->lives_in_l2 &&
         t3_l2_put(collection->l2, collection->schema, puts, n, &arena, deadline, NULL) != TEARS_OK)
         return false;
-    for (size_t i = 0; i < n; i++) /* what was read from L2 meanwhile; one's own news are not obeyed */
+    /* what was read from L2 meanwhile is old, and one's own news are not obeyed */
+    for (size_t i = 0; i < n; i++)
         t3_collection_drop(collection, &keys[i]);
     return t3_l2_notify(client->l2, collection->schema, keys, n, NULL) == TEARS_OK;
 }
