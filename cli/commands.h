@@ -19,6 +19,11 @@ extern const struct cli_command cli_doctor;       /* doctor.c */
 extern const struct cli_command cli_explain;      /* explain.c */
 extern const struct cli_command cli_watch;        /* watch.c */
 extern const struct cli_command cli_outbox;       /* outbox.c */
+extern const struct cli_command cli_token;        /* token.c */
+extern const struct cli_command cli_jwks;         /* jwks.c */
+extern const struct cli_command cli_seal;         /* seal.c */
+extern const struct cli_command cli_open_sealed;  /* seal.c */
+extern const struct cli_command cli_secret;       /* secret.c */
 extern const struct cli_command cli_bench;        /* bench.c */
 extern const struct cli_command cli_shell;        /* shell.c */
 extern const struct cli_command cli_help_command; /* help.c */
