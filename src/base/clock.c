@@ -1,7 +1,7 @@
 /*
  * clock.c -- the clocks.
  *
- * Owns: the shift that tests put on the coarse clock.  Threads: any.  Fails: never.
+ * Owns: the shifts that tests put on the coarse clock and the calendar.  Threads: any.  Fails: never.
  */
 #include "base/clock.h"
 
@@ -9,6 +9,7 @@
 #include <time.h>
 
 static _Atomic uint64_t shift_ms;
+static _Atomic int64_t calendar_shift_us;
 
 static uint64_t read_us(clockid_t id)
 {
@@ -32,7 +33,13 @@ uint64_t t3_now_coarse_ms(void)
 
 int64_t t3_calendar_us(void)
 {
-    return (int64_t)read_us(CLOCK_REALTIME);
+    return (int64_t)read_us(CLOCK_REALTIME) +
+           atomic_load_explicit(&calendar_shift_us, memory_order_relaxed);
+}
+
+uint64_t t3_boot_us(void)
+{
+    return read_us(CLOCK_BOOTTIME);
 }
 
 uint64_t t3_deadline_left_ms(struct t3_deadline deadline)
@@ -50,4 +57,9 @@ struct t3_deadline t3_deadline_at_most_ms(struct t3_deadline deadline, uint64_t 
 void t3_clock_shift_ms(uint64_t ms)
 {
     atomic_fetch_add(&shift_ms, ms);
+}
+
+void t3_calendar_shift_us(int64_t us)
+{
+    atomic_store_explicit(&calendar_shift_us, us, memory_order_relaxed);
 }

@@ -39,7 +39,13 @@ static inline bool t3_deadline_passed(struct t3_deadline deadline)
 /* The earlier of the deadline and `ms` from now. */
 struct t3_deadline t3_deadline_at_most_ms(struct t3_deadline deadline, uint64_t ms);
 
+/* Microseconds of the clock that goes on while the machine sleeps; for what others count on meanwhile. */
+uint64_t t3_boot_us(void);
+
 /* Tests only: adds to the coarse clock, so that ages can be tested without waiting. */
 void t3_clock_shift_ms(uint64_t ms);
+
+/* Tests only: from now on the calendar is this much ahead of the system's, or behind it. */
+void t3_calendar_shift_us(int64_t us);
 
 #endif

@@ -29,19 +29,25 @@ struct t3_kv_settings t3_kv_settings_wanted(bool on_file, uint64_t replicas)
     return wanted;
 }
 
+#define DUPLICATE_WINDOW_NS INT64_C(120000000000)
+
 tears_status t3_kv_put_config(const char *bucket, const struct t3_kv_settings *wanted,
                               struct t3_buf *out)
 {
+    /* The server refuses a window that is longer than what it keeps. */
+    const int64_t window_ns = wanted->max_age_ns > 0 && wanted->max_age_ns < DUPLICATE_WINDOW_NS
+                                  ? wanted->max_age_ns
+                                  : DUPLICATE_WINDOW_NS;
     return t3_buf_printf(
         out,
         "{\"name\":\"KV_%s\",\"subjects\":[\"$KV.%s.>\"],\"retention\":\"limits\","
         "\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":%" PRId64 ",\"max_msg_size\":-1,"
         "\"discard\":\"%s\",\"max_age\":%" PRId64 ",\"max_msgs_per_subject\":%" PRId64 ","
-        "\"storage\":\"%s\",\"num_replicas\":%" PRIu64 ",\"duplicate_window\":120000000000,"
+        "\"storage\":\"%s\",\"num_replicas\":%" PRIu64 ",\"duplicate_window\":%" PRId64 ","
         "\"deny_delete\":true,\"deny_purge\":false,\"allow_rollup_hdrs\":true,"
         "\"allow_direct\":%s}",
         bucket, bucket, wanted->max_bytes, wanted->discard_new ? "new" : "old", wanted->max_age_ns,
-        wanted->history, wanted->on_file ? "file" : "memory", wanted->replicas,
+        wanted->history, wanted->on_file ? "file" : "memory", wanted->replicas, window_ns,
         wanted->allow_direct ? "true" : "false");
 }
 

@@ -29,6 +29,7 @@ void t3_kv_parse_ack(struct tears_str json, struct t3_kv_ack *ack_out);
 struct t3_kv_stored {
     int64_t error; /* 0: there is a message */
     uint64_t revision;
+    int64_t stored_us;     /* when, by the server's calendar; 0: not told */
     struct t3_buf headers; /* a block "NATS/1.0\r\nName: value\r\n...", or empty */
     struct t3_buf value;
 };
