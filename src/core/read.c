@@ -282,9 +282,8 @@ tears_status t3_read_one(struct tears_session *session, struct tears_collection 
 {
     if (session->tx != NULL)
         return t3_read_l3(session, collection, key, 1, found_out);
-    struct t3_l1_hit hit;
+    struct t3_l1_hit hit = {0};
     bool answered = false;
-    hit.row = NULL;
     if (collection->l1 != NULL)
         T3_TRY(ask_l1(session, collection, key, found_out, &hit, &answered));
     if (!answered) {
@@ -310,7 +309,7 @@ tears_status t3_read_anew(struct tears_session *session, struct tears_collection
     struct t3_reading reading = {
         .session = session, .collection = collection, .misses = &miss, .count = 1};
     struct t3_l1 *l1 = collection->l1;
-    struct t3_l1_hit hit;
+    struct t3_l1_hit hit = {0};
     enum t3_l1_answer answer = T3_L1_MISS;
     if (l1 != NULL &&
         l1->ops->peek(l1, collection->space, key, &session->arena, &answer, &hit) != TEARS_OK)
