@@ -286,6 +286,12 @@ tears_status t3_nats_open(const struct t3_nats_options *options, struct t3_nats 
     return TEARS_OK;
 }
 
+static void destroy_all(natsSubscription **ended, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        natsSubscription_Destroy(ended[i]);
+}
+
 /* Waits for the last callback.  False when it does not come, and then nothing may be freed. */
 static bool close_and_wait(struct t3_nats *nats)
 {
@@ -311,6 +317,7 @@ void t3_nats_free(struct t3_nats *nats)
         return;
     if (!close_and_wait(nats)) /* a callback may still come: better a leak than a use after free */
         return;
+    destroy_all(nats->ended, nats->ended_count); /* the reader has ended with the connection */
     natsConnection_Destroy(nats->connection);
     t3_nats_pump_free(nats->pump);
     t3_cond_done(&nats->wake);
@@ -359,14 +366,47 @@ tears_status t3_nats_ask_info(struct t3_nats *nats, struct t3_deadline deadline,
 /* -- the end of a subscription ------------------------------------------------------------- */
 
 /*
- * After this the library's reader holds nothing that was taken off before: the answer of a ping comes by the same
- * thread.  Without an answer there is no reader, or it waits for the socket.  A pumped connection is read by
- * the one who ends its subscriptions.
+ * Whether the library's reader holds nothing any more that was taken off before: the answer of a ping comes by the
+ * same thread.  A pumped connection is read by the one who ends its subscriptions.
  */
-static void let_reader_pass(struct t3_nats *nats)
+static bool reader_has_passed(struct t3_nats *nats)
 {
-    if (nats->pump == NULL)
-        (void)natsConnection_FlushTimeout(nats->connection, PASS_WAIT_MS);
+    return nats->pump != NULL ||
+           natsConnection_FlushTimeout(nats->connection, PASS_WAIT_MS) == NATS_OK;
+}
+
+/* Takes over those that wait.  Gives their number. */
+static size_t take_ended(struct t3_nats *nats, natsSubscription **ended)
+{
+    t3_lock(&nats->mutex);
+    const size_t count = nats->ended_count;
+    memcpy(ended, nats->ended, count * sizeof *ended);
+    nats->ended_count = 0;
+    t3_unlock(&nats->mutex);
+    return count;
+}
+
+/* Lets them wait on.  Gives how many, the oldest, there is no place for. */
+static size_t keep_ended(struct t3_nats *nats, natsSubscription **ended, size_t count)
+{
+    t3_lock(&nats->mutex);
+    const size_t room = NATS_ENDED_MAX - nats->ended_count;
+    const size_t kept = count < room ? count : room;
+    memcpy(&nats->ended[nats->ended_count], &ended[count - kept], kept * sizeof *ended);
+    nats->ended_count += kept;
+    t3_unlock(&nats->mutex);
+    return count - kept;
+}
+
+/* Frees a subscription that was taken off, once the reader cannot be at it: with it those that wait for that. */
+static void give_back(struct t3_nats *nats, natsSubscription *subscription)
+{
+    natsSubscription *ended[NATS_ENDED_MAX + 1];
+    size_t count = take_ended(nats, ended);
+    ended[count++] = subscription;
+    if (!reader_has_passed(nats))
+        count = keep_ended(nats, ended, count);
+    destroy_all(ended, count);
 }
 
 void t3_nats_unsubscribe(struct t3_nats *nats, natsSubscription **subscription)
@@ -374,8 +414,7 @@ void t3_nats_unsubscribe(struct t3_nats *nats, natsSubscription **subscription)
     if (*subscription == NULL)
         return;
     (void)natsSubscription_Unsubscribe(*subscription); /* fails only when it has ended already */
-    let_reader_pass(nats);
-    natsSubscription_Destroy(*subscription);
+    give_back(nats, *subscription);
     *subscription = NULL;
 }
 
@@ -415,7 +454,6 @@ bool t3_nats_end_subscription(struct t3_nats *nats, struct t3_nats_end *end,
         return has_ended;
     }
     (void)natsSubscription_Unsubscribe(subscription); /* fails only when it has ended already */
-    let_reader_pass(nats);
     const struct t3_deadline deadline = t3_deadline_in_ms(CLOSE_WAIT_MS);
     t3_lock(&end->mutex);
     bool in_time = true;
@@ -423,7 +461,7 @@ bool t3_nats_end_subscription(struct t3_nats *nats, struct t3_nats_end *end,
         in_time = t3_cond_wait(&end->wake, &end->mutex, deadline);
     const bool done = end->done;
     t3_unlock(&end->mutex);
-    natsSubscription_Destroy(subscription);
+    give_back(nats, subscription);
     return done;
 }
 

@@ -11,6 +11,9 @@
 #include <nats/nats.h>
 #include <stdatomic.h>
 
+/* Subscriptions that wait to be freed; beyond this the oldest do not wait. */
+enum { NATS_ENDED_MAX = 64 };
+
 struct t3_nats {
     natsConnection *connection;
     struct t3_nats_pump *pump;      /* NULL: the library reads */
@@ -20,15 +23,18 @@ struct t3_nats {
         is_connected; /* both as the callbacks know it: the library's own answers take its */
     atomic_size_t payload_max; /* connection lock, which every caller would fight for */
     atomic_bool stopping;
-    struct t3_mutex mutex; /* guards closed */
+    struct t3_mutex mutex; /* guards what follows */
     struct t3_cond wake;
     bool closed;
+    natsSubscription *ended[NATS_ENDED_MAX]; /* the library's reader may be at one of them still */
+    size_t ended_count;
 };
 
 /*
- * Ends a subscription that has no callback, and frees it; NULL is accepted.  Until 3.6 the NATS library's reader
+ * Ends a subscription that has no callback, and frees it in time; NULL is accepted.  Until 3.6 the NATS library's reader
  * finds a subscription, and only then locks it: one that is freed in between crashes it (nats.c issue 637).  So the
- * subscription is taken off first, and freed when the reader has come to the answer of a ping.
+ * subscription is taken off first, and freed when the reader has come to the answer of a ping; if none comes, it waits for
+ * that of a later one.
  */
 void t3_nats_unsubscribe(struct t3_nats *nats, natsSubscription **subscription);
 
