@@ -250,7 +250,7 @@ uint64_t t3_repair_count(struct t3_repair *repair)
     return count;
 }
 
-void t3_repair_free(struct t3_repair *repair)
+void t3_repair_stop(struct t3_repair *repair)
 {
     if (repair == NULL)
         return;
@@ -259,6 +259,13 @@ void t3_repair_free(struct t3_repair *repair)
     t3_cond_signal(&repair->wake);
     t3_unlock(&repair->mutex);
     t3_thread_join(&repair->thread);
+}
+
+void t3_repair_free(struct t3_repair *repair)
+{
+    if (repair == NULL)
+        return;
+    t3_repair_stop(repair);
     if (repair->count > 0)
         t3_log(&repair->client->log, TEARS_LOG_WARN, "core",
                "%llu rows could not be corrected in L2 before the client ended",

@@ -13,8 +13,11 @@ struct t3_repair;
 
 tears_status t3_repair_new(struct tears_client *client, struct t3_repair **repair_out);
 
-/* Stops the thread, if one was needed; what is still to be repaired is logged.  NULL is accepted.
- */
+/* Ends the thread, if one was needed: L2 is not used any more, but its news may still wake.  NULL is
+ * accepted. */
+void t3_repair_stop(struct t3_repair *repair);
+
+/* Frees what is stopped; what is still to be repaired is logged.  NULL is accepted. */
 void t3_repair_free(struct t3_repair *repair);
 
 /* Queues a row; never fails the caller: with no memory or a full queue it is logged and counted. */
