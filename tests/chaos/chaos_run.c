@@ -35,8 +35,9 @@ enum {
     FAULT_MS_MIN = 700,
     FAULT_MS_MAX = 2300,
     /* A cluster that has lost a leader elects another one after 4 to 9 s: until then there is no L2 to be tested. */
-    CLUSTER_FAULT_MS_MIN = 3000,
-    CLUSTER_FAULT_MS_MAX = 9000,
+    LEADER_MS_MIN = 10000,
+    LEADER_MS_MAX = 14000,
+    LEADER_AGAIN_MS = 1000,
     OPEN_S_MAX = 60,
     REST_S_MAX = 30,
     LEASE_MS = 5000, /* as chaos_worker.c has it */
@@ -236,25 +237,36 @@ static void print_progress(struct run *run)
     fflush(stdout);
 }
 
-static uint64_t pause_after_fault(struct run *run)
+/* Kills the leader when it is time.  Gives when it is time again. */
+static uint64_t disturb_cluster(struct run *run, uint64_t next_ms)
 {
-    if (run->options.is_cluster)
-        return chaos_random_between(&run->random, CLUSTER_FAULT_MS_MIN, CLUSTER_FAULT_MS_MAX);
-    return chaos_random_between(&run->random, FAULT_MS_MIN, FAULT_MS_MAX);
+    if (!run->options.is_cluster || run->options.is_calm || elapsed_ms(run) < next_ms)
+        return next_ms;
+    if (!run_kill_leader(run))
+        return elapsed_ms(run) + LEADER_AGAIN_MS;
+    return elapsed_ms(run) + chaos_random_between(&run->random, LEADER_MS_MIN, LEADER_MS_MAX);
+}
+
+static uint64_t disturb(struct run *run, uint64_t next_ms)
+{
+    if (run->options.is_calm || elapsed_ms(run) < next_ms)
+        return next_ms;
+    run_disturb(run);
+    const uint64_t pause_ms = chaos_random_between(&run->random, FAULT_MS_MIN, FAULT_MS_MAX);
+    return elapsed_ms(run) + (run->options.is_cluster ? 2 * pause_ms : pause_ms);
 }
 
 static void disturb_for_a_while(struct run *run)
 {
     uint64_t next_fault_ms = 1500; /* caches fill first */
+    uint64_t next_leader_ms = 3000;
     uint64_t next_line_s = PROGRESS_S;
     run_set_noise(run);
     while (elapsed_ms(run) < run->options.seconds * 1000ull && !run_is_interrupted) {
         run_hear(run);
         run_do_agenda(run, false);
-        if (!run->options.is_calm && elapsed_ms(run) >= next_fault_ms) {
-            run_disturb(run);
-            next_fault_ms = elapsed_ms(run) + pause_after_fault(run);
-        }
+        next_fault_ms = disturb(run, next_fault_ms);
+        next_leader_ms = disturb_cluster(run, next_leader_ms);
         if (elapsed_ms(run) / 1000 >= next_line_s) {
             print_progress(run);
             next_line_s += PROGRESS_S;

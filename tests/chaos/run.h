@@ -116,6 +116,8 @@ uint64_t run_operations(const struct run *run);
 void run_set_noise(struct run *run);
 /* Does one thing of the plan. */
 void run_disturb(struct run *run);
+/* Kills the server that leads the bucket's stream.  False when none does, or one is down already. */
+bool run_kill_leader(struct run *run);
 /* Does what is due; everything when `all`. */
 void run_do_agenda(struct run *run, bool all);
 

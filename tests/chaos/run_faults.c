@@ -128,7 +128,17 @@ static void take_node_down(struct run *run, unsigned node, bool gracefully)
 static void kill_nats(struct run *run)
 {
     if (all_nodes_are_up(run))
-        take_node_down(run, run->options.is_cluster ? run_leader(run) % run->node_count : 0, false);
+        take_node_down(run, 0, false);
+}
+
+bool run_kill_leader(struct run *run)
+{
+    const unsigned leader = all_nodes_are_up(run) ? run_leader(run) : run->node_count;
+    if (leader >= run->node_count) /* one is being elected */
+        return false;
+    run_note(run, "nats-server %u leads the bucket's stream", leader);
+    take_node_down(run, leader, false);
+    return true;
 }
 
 static void end_nats(struct run *run)
@@ -192,10 +202,11 @@ struct fault {
     unsigned cluster_weight;
 };
 
+/* In a cluster the leader is killed besides, see run_kill_leader(). */
 static const struct fault faults[] = {
-    {kill_worker, 20, 10}, {stop_worker, 18, 8}, {kill_nats, 8, 40}, {end_nats, 4, 10},
-    {wipe, 6, 2},          {purge, 5, 2},        {restart_pg, 6, 4}, {cut, 14, 10},
-    {hole, 9, 6},          {storm, 10, 8},
+    {kill_worker, 20, 20}, {stop_worker, 18, 18}, {kill_nats, 8, 0},  {end_nats, 4, 6},
+    {wipe, 6, 4},          {purge, 5, 4},         {restart_pg, 6, 6}, {cut, 14, 14},
+    {hole, 9, 9},          {storm, 10, 10},
 };
 
 void run_disturb(struct run *run)

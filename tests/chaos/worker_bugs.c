@@ -57,7 +57,7 @@ void chaos_falsify(struct chaos_thread *thread, struct chaos_record *record)
             give(record, 0, 0);
         break;
     case CHAOS_BUG_PHANTOM:
-        if (chaos_random_chance(&thread->random, 2))
+        if (chaos_random_chance(&thread->random, 8))
             give(record, (int64_t)chaos_number(thread->worker), record->version + 1);
         break;
     case CHAOS_BUG_NO_FLOOR:
@@ -78,7 +78,7 @@ void chaos_falsify(struct chaos_thread *thread, struct chaos_record *record)
 bool chaos_forgets_write(struct chaos_thread *thread)
 {
     return thread->worker->options.bug == CHAOS_BUG_LOST_WRITE &&
-           chaos_random_chance(&thread->random, 10);
+           chaos_random_chance(&thread->random, 30);
 }
 
 void chaos_remember_own(struct chaos_thread *thread, const struct chaos_record *record,
