@@ -66,10 +66,11 @@ disagreement_is_found()
 # watch_for OPTION...: starts to watch; its output goes to $folder/events.
 watch_for()
 {
+    rm -f "$folder/watch.err" # an earlier one's must not be taken for this one's
     "$tears" watch "$@" > "$folder/events" 2> "$folder/watch.err" &
     watching=$!
     waits=0
-    until grep -q '^tears: watching' "$folder/watch.err"; do
+    until grep -qs '^tears: watching' "$folder/watch.err"; do
         waits=$((waits + 1))
         [ $waits -lt 200 ] || fail 'tears watch does not begin'
         sleep 0.02
