@@ -191,7 +191,10 @@ void t3_give_lease_back(struct t3_reading *reading, struct t3_miss *miss)
 static bool l2_is_no_older(const struct tears_collection *collection, const struct t3_miss *miss,
                            const struct t3_row *row)
 {
-    return miss->l2_row != NULL && has_versions(collection) &&
+    if (miss->l2_row == NULL)
+        return false;
+    /* without versions: what L3 contradicts was dealt with, so it is the same row */
+    return !has_versions(collection) ||
            miss->l2_version >= t3_schema_row_version(collection->schema, row);
 }
 

@@ -225,6 +225,16 @@ static void find_tables(struct tears_client *client, const struct t3_l2_event *e
     }
 }
 
+/*
+ * A reader at work changes nothing, and own rows are in L1 already.  An own marker may be one whose call had given up waiting: what was
+ * read from L2 before it came goes.
+ */
+static bool concerns_l1(const struct t3_l2_event *event)
+{
+    return event->kind != T3_L2_EVENT_FILL_LEASE &&
+           (!event->is_own || event->kind == T3_L2_EVENT_MARKER);
+}
+
 static void on_event(void *owner, const struct t3_l2_event *event)
 {
     struct tears_client *client = owner;
@@ -232,7 +242,7 @@ static void on_event(void *owner, const struct t3_l2_event *event)
         t3_watchers_tell_l2(client, event);
     if (event->is_own)
         t3_count(&client->counters.feed_events_own, 1);
-    else if (event->kind != T3_L2_EVENT_FILL_LEASE) /* a reader at work changes nothing */
+    if (concerns_l1(event))
         find_tables(client, event);
     t3_count(&client->counters.feed_events, 1); /* last: what is counted has been obeyed */
 }

@@ -113,13 +113,14 @@ static bool mend(struct tears_client *client, struct job *batch, size_t count)
         keys[n] = job->key;
     }
     const struct t3_deadline deadline = t3_deadline_in_ms(client->options.l2_wait_ms * 2);
-    if (collection->l2 != NULL && !collection->lives_in_l2 &&
-        t3_l2_put(collection->l2, collection->schema, puts, n, &arena, deadline, NULL) != TEARS_OK)
-        return false;
-    /* what was read from L2 meanwhile is old, and one's own news are not obeyed */
+    tears_status status = TEARS_OK;
+    if (collection->l2 != NULL && !collection->lives_in_l2)
+        status = t3_l2_put(collection->l2, collection->schema, puts, n, &arena, deadline, NULL);
+    /* What was read from L2 meanwhile is old.  A marker whose answer did not come may be there, or come yet: then its news are obeyed. */
     for (size_t i = 0; i < n; i++)
         t3_collection_drop(collection, &keys[i]);
-    return t3_l2_notify(client->l2, collection->schema, keys, n, NULL) == TEARS_OK;
+    return status == TEARS_OK &&
+           t3_l2_notify(client->l2, collection->schema, keys, n, NULL) == TEARS_OK;
 }
 
 static void put_back_locked(struct t3_repair *repair, struct job *batch) T3_REQUIRES(repair->mutex)
