@@ -141,6 +141,12 @@ static void tell_message(const struct sim_message *message)
              message->revision, message->origin);
 }
 
+/* Whether the writer has returned without knowing that L2 was told: it will put a marker, and that counts. */
+static bool has_given_up(const struct sim_commit *commit)
+{
+    return commit->op != NULL && commit->op->has_returned && commit->op->degraded != 0;
+}
+
 /* How many commits a marker tells of: those up to its version; all, when it has none. */
 static uint32_t told_by_marker(const struct history *history, const struct sim_message *message)
 {
@@ -169,8 +175,11 @@ void sim_judge_stored(const struct sim_message *message)
     /* a fill is no news to those who have no versions to compare */
     if (message->is_fill && (message->is_marker || !has_versions(table)))
         return;
-    for (; history->told < told; history->told++)
+    for (; history->told < told; history->told++) {
+        if (!message->is_marker && has_given_up(&history->commits[history->told]))
+            return;
         history->commits[history->told].told_us = sim.now_us;
+    }
 }
 
 void sim_judge_wiped(void)
