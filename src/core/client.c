@@ -22,10 +22,10 @@
 #include "core/size.h"
 #include "core/turns.h"
 #include "core/verify.h"
-#include "schema/tags.h"
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <tears/dsn.h>
 
 enum {
     L1_AGE_MS = 60000,
@@ -34,7 +34,6 @@ enum {
     L2_WAIT_MS = 500,
     POOL_MIN = 1,
     POOL_MAX = 8,
-    IDLE_MS = 300000,
     CONNECT_MS = 30000,
     STALENESS_MS = 3000,
     STALENESS_MS_MIN = 100,
@@ -81,6 +80,12 @@ static struct tears_str default_text(struct tears_str given, const char *variabl
     return tears_str_c(environment != NULL && environment[0] != '\0' ? environment : value);
 }
 
+static uint64_t idle_ms_of_environment(void)
+{
+    const char *seconds = getenv(TEARS_POOL_IDLE_ENV);
+    return tears_pool_idle_ms(tears_str_c(seconds), NULL);
+}
+
 static tears_status keep_texts(struct tears_client *client)
 {
     struct tears_client_options *options = &client->options;
@@ -113,7 +118,7 @@ static tears_status read_options(struct tears_client *client,
     default_number(&options->l2_wait_ms, L2_WAIT_MS);
     default_number(&options->l3_pool_min, POOL_MIN);
     default_number(&options->l3_pool_max, POOL_MAX);
-    default_number(&options->l3_idle_ms_max, IDLE_MS);
+    default_number(&options->l3_idle_ms_max, idle_ms_of_environment());
     default_number(&options->l3_connect_ms, CONNECT_MS);
     default_number(&options->l2_replicas, 1);
     default_number(&options->staleness_ms_max, STALENESS_MS);
@@ -168,14 +173,12 @@ static bool may_hold_password(struct tears_str url)
 
 static tears_status refuse_l3_url(struct tears_str url, struct tears_error *error_out)
 {
-    T3_AUTO(t3_buf_done) struct t3_buf safe = {0};
-    if ((may_hold_password(url) ? t3_dsn_put_redacted(&safe, url) : t3_buf_put(&safe, url)) !=
-        TEARS_OK)
-        t3_buf_clear(&safe);
+    char safe[TEARS_DSN_SHOWN_BYTES];
+    tears_dsn_redact(url, safe);
     return t3_fail(error_out, TEARS_INVALID, "l3",
                    "the L3 URL (" T3_STR_FMT ") is none of postgresql://..., key=value ..., "
                    "sqlite:PATH",
-                   T3_STR_ARG(t3_buf_str(&safe)));
+                   T3_STR_ARG(may_hold_password(url) ? tears_str_c(safe) : url));
 }
 
 static tears_status open_l3(struct tears_client *client, struct tears_error *error_out)
@@ -299,13 +302,14 @@ static void free_collections(struct tears_client *client)
 void tears_client_free(tears_client *client)
 {
     if (client == NULL || t3_client_is_foreign(client))
-        return;                       /* a forked child leaves its parent's connections alone */
-    t3_outbox_free(client->outbox);   /* these first: they use L2 */
+        return;                     /* a forked child leaves its parent's connections alone */
+    t3_outbox_free(client->outbox); /* these first: they use L2 */
     t3_refresh_free(client->refresh);
     t3_verify_stop(client->verify);
-    t3_repair_free(client->repair);
+    t3_repair_stop(client->repair);
     if (client->l2 != NULL)
         t3_l2_free(client->l2); /* no news from here on */
+    t3_repair_free(client->repair);
     t3_verify_free(client->verify);
     t3_flights_free(client->flights);
     if (client->l1 != NULL)

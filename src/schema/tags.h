@@ -1,6 +1,5 @@
 /*
- * tags.h -- small texts around SQL: command tags, kinds of statements, connection strings without
- * their secrets.
+ * tags.h -- small texts around SQL: command tags, kinds of statements.
  *
  * Source: spec data.md 2.3, 6.7 and 17.1.
  */
@@ -30,16 +29,5 @@ const char *t3_operation_name(enum t3_operation operation);
 
 /* The operation of such a word.  TEARS_NOT_FOUND. */
 tears_status t3_operation_find(struct tears_str name, enum t3_operation *operation_out);
-
-/*
- * Appends what may be shown of a connection URL: `user@host:port/db` without the parts that are
- * missing, several hosts and IPv6 brackets as they are; `<unparseable>` when there is no host or
- * any doubt about what is the password.  Never more than that, whatever the text.  TEARS_NO_MEMORY.
- */
-tears_status t3_dsn_put_redacted(struct t3_buf *out, struct tears_str dsn);
-
-/* The longest idle time of a pooled connection in seconds: the text's, or 300 when it is no
- * positive finite number. */
-double t3_pool_lifetime_seconds(struct tears_str text);
 
 #endif

@@ -10,6 +10,8 @@
 #include "schema/tags.h"
 #include "vectors/vectors.h"
 
+#include <tears/dsn.h>
+
 static void free_schema(void *variable)
 {
     tears_schema_free(*(struct tears_schema **)variable);
@@ -251,15 +253,15 @@ static json_t *detect_operation(struct vector *vector)
 
 static json_t *redact_dsn(struct vector *vector)
 {
-    T3_AUTO(t3_buf_done) struct t3_buf identity = {0};
-    must(t3_dsn_put_redacted(&identity, in_text(vector, "dsn")), "t3_dsn_put_redacted");
-    return give_member("identity", t3_buf_str(&identity));
+    char identity[TEARS_DSN_SHOWN_BYTES];
+    tears_dsn_redact(in_text(vector, "dsn"), identity);
+    return give_member("identity", tears_str_c(identity));
 }
 
 static json_t *pool_lifetime(struct vector *vector)
 {
     const struct tears_value seconds =
-        tears_double(t3_pool_lifetime_seconds(in_text(vector, "env")));
+        tears_double((double)tears_pool_idle_ms(in_text(vector, "env"), NULL) / 1000);
     json_t *typed = give_value(&seconds, false);
     json_t *out = json_pack("{s:O}", "seconds", json_object_get(typed, "v"));
     json_decref(typed);
