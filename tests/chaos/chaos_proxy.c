@@ -270,6 +270,8 @@ static void pass_on(struct link *link, const char *ptr, const struct chaos_frame
 static void pass_messages(struct link *link, uint64_t now_ns)
 {
     struct chaos_frame frame;
+    if (link->from_server.len == 0)
+        return;
     size_t done = 0;
     int found = 0;
     while ((found = chaos_frame_read(link->from_server.ptr + done, link->from_server.len - done,

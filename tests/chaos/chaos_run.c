@@ -262,7 +262,8 @@ static void disturb_for_a_while(struct run *run)
     uint64_t next_leader_ms = 3000;
     uint64_t next_line_s = PROGRESS_S;
     run_set_noise(run);
-    while (elapsed_ms(run) < run->options.seconds * 1000ull && !run_is_interrupted) {
+    while (elapsed_ms(run) < run->options.seconds * 1000ull && !run_is_interrupted &&
+           !run->has_failed) {
         run_hear(run);
         run_do_agenda(run, false);
         next_fault_ms = disturb(run, next_fault_ms);
@@ -359,6 +360,16 @@ static bool all_bugs_were_found(const struct chaos_verdict *verdict)
     return all;
 }
 
+/* A run in which some tier was never read from has shown nothing about it. */
+static bool was_worth_it(const struct chaos_verdict *verdict)
+{
+    const uint64_t *reads = verdict->figures.reads_of_tier;
+    if (reads[1] > 0 && reads[2] > 0 && reads[3] > 0)
+        return true;
+    fprintf(stderr, "chaos_run: some tier gave no row at all, so nothing is proven\n");
+    return false;
+}
+
 static int give_verdict(struct run *run, bool is_well)
 {
     struct chaos_folder folder;
@@ -380,6 +391,8 @@ static int give_verdict(struct run *run, bool is_well)
     chaos_folder_close(&folder);
     if (run->counts.crashes > 0)
         fprintf(stderr, "chaos_run: %u workers crashed\n", run->counts.crashes);
+    if (verdict.total == 0 && (run->has_failed || !was_worth_it(&verdict)))
+        return 2;
     if (strcmp(run->options.bug, "all") == 0)
         return all_bugs_were_found(&verdict) && is_well ? 0 : 1;
     return verdict.total > 0 || run->counts.crashes > 0 || !is_well;

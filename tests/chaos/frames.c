@@ -69,6 +69,8 @@ static enum chaos_frame_kind kind_of(const struct word *subject)
 int chaos_frame_read(const char *bytes, size_t count, struct chaos_frame *frame_out)
 {
     struct word words[6];
+    if (count == 0)
+        return 0;
     const char *end = memchr(bytes, '\n', count < CHAOS_LINE_MAX ? count : CHAOS_LINE_MAX);
     if (end == NULL)
         return count < CHAOS_LINE_MAX ? 0 : -1;

@@ -193,6 +193,15 @@ static void start_proxy(struct run *run)
         give_up("the proxy said something else");
 }
 
+/* Without the proxy there is no L2, and nothing is proven. */
+static bool lose_proxy(struct run *run)
+{
+    if (!run->has_failed)
+        fprintf(stderr, "chaos_run: the proxy does not answer\n");
+    run->has_failed = true;
+    return false;
+}
+
 bool run_tell_proxy(struct run *run, char *answer, size_t size, const char *format, ...)
 {
     char line[128];
@@ -204,10 +213,9 @@ bool run_tell_proxy(struct run *run, char *answer, size_t size, const char *form
     if (length < 0 || (size_t)length >= sizeof line - 1)
         return false;
     line[length] = '\n';
-    if (write(run->proxy_input, line, (size_t)length + 1) != length + 1)
-        return false;
-    if (fgets(reply, sizeof reply, run->proxy_output) == NULL)
-        return false;
+    if (write(run->proxy_input, line, (size_t)length + 1) != length + 1 ||
+        fgets(reply, sizeof reply, run->proxy_output) == NULL)
+        return lose_proxy(run);
     reply[strcspn(reply, "\n")] = '\0';
     if (answer != NULL)
         snprintf(answer, size, "%s", reply);
