@@ -98,6 +98,7 @@ struct t3_solo_news {
     bool is_end; /* removed; else it was written */
     struct tears_str value;
     struct tears_str attempt;
+    uint64_t ttl_ms; /* 0: not said */
 };
 
 struct t3_solo_sink {

@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "base/str.h"
+#include "codec/text.h"
 #include "driver/kv_solo_impl.h"
 
 #include <tears/client.h>
@@ -37,13 +38,18 @@ static void on_entry(natsConnection *connection, natsSubscription *subscription,
 {
     struct t3_solo *solo = closure;
     const struct tears_str operation = header_of(message, "KV-Operation");
+    const struct tears_str ttl = header_of(message, T3_SOLO_TTL);
     const char *data = natsMsg_GetData(message);
+    int64_t ttl_ms = 0;
+    if (ttl.len > 0 && (t3_int_parse(ttl, &ttl_ms) != TEARS_OK || ttl_ms < 0))
+        ttl_ms = 0;
     const struct t3_solo_news news = {
         .key = key_of(message, solo->subject_prefix),
         .is_end = t3_str_is(operation, "DEL") || t3_str_is(operation, "PURGE"),
         .value = tears_str_n(data != NULL ? data : "",
                              data != NULL ? (size_t)natsMsg_GetDataLength(message) : 0),
         .attempt = header_of(message, T3_SOLO_ATTEMPT),
+        .ttl_ms = (uint64_t)ttl_ms,
     };
     (void)connection;
     (void)subscription;
