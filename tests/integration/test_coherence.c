@@ -254,6 +254,8 @@ static void trap_08_a_late_client_loses_nothing(void **state)
     assert_string_equal(items_name(late.session, &late, 1), "before");
     items_put(here.session, &here, 1, "after");
     assert_true(wait_for_name(&late, 1, "after") < 200);
+    let_news_arrive();
+    assert_string_equal(items_name(late.session, &late, 1), "after"); /* and now it stays */
     usleep(3 * CALM_BOUND_MS / 2 * 1000);
     assert_string_equal(items_name(late.session, &late, 1), "after");
     assert_int_equal(items_stats(&late).l1_suspects, 0);
@@ -469,6 +471,7 @@ static void trap_14_after_a_restart_only_changes_are_read_again(void **state)
         assert_string_equal(name_there(id), id == 7 ? "changed" : "row");
     assert_int_equal(fetches(), before);
     assert_int_equal(items_stats(&there).l2_hits, l2_before);
+    assert_int_equal(items_stats(&there).l1_verified, 0); /* nor behind our back */
 }
 
 /* ---- loss ------------------------------------------------------------------------------------------------ */
