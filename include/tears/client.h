@@ -49,7 +49,8 @@ struct tears_client_options {
     uint64_t l2_wait_ms;             /**< longest wait for one L2 answer; 0: 500 */
     uint64_t l3_pool_min;            /**< database connections kept open; 0: 1 */
     uint64_t l3_pool_max;            /**< most database connections; 0: 8 */
-    uint64_t l3_idle_ms_max;         /**< an idle connection is closed after this; 0: 300,000 */
+    uint64_t l3_idle_ms_max;         /**< an idle connection is closed after this; 0: what the
+                                          environment says (dsn.h), else 300,000 */
     uint64_t l3_connect_ms;          /**< longest wait for the database at open; 0: 30,000 */
     struct tears_str l2_creds_file;  /**< NATS credentials file */
     struct tears_str l2_tls_ca_file; /**< certificate authority for tls:// */
@@ -184,6 +185,16 @@ struct tears_collection_options {
     uint64_t
         early_refresh; /**< 1: a row that is still being read is read anew shortly before its age ends */
     uint64_t no_l3; /**< 1: the rows live in L2 only (tears_l2_mutate); needs `schema` */
+    /**
+     * 1: a row is deleted by a mark.  The table has a column `is_deleted` (boolean, not null) and may
+     * have `date_deleted` (timestamp): tears_columns_soft_delete declares them.  tears_delete and its
+     * forms set both, by this machine's clock, and the row is as good as gone: reads by key, fields and
+     * pages pass over it, unless the session was started `with_deleted`.  The row is still there: its key
+     * stays taken (tears_insert gives TEARS_CONFLICT and no entity), tears_upsert writes over it without
+     * taking the mark away, and raw SQL, tears_exists_in_l1 and the caches have it.  To take a deletion
+     * back, update `is_deleted` through a session with_deleted.
+     */
+    uint64_t soft_delete;
 };
 
 #define TEARS_COLLECTION_OPTIONS_INIT TEARS_SIZED(struct tears_collection_options)

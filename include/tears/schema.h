@@ -131,6 +131,41 @@ struct tears_column_info {
     uint64_t vector_dim;
 };
 
+/** How many columns the bundles below fill in. */
+enum { TEARS_COLUMNS_UUID_KEY = 1, TEARS_COLUMNS_TIMESTAMPS = 2, TEARS_COLUMNS_SOFT_DELETE = 2 };
+
+/**
+ * Columns that many tables share, as the Python package's models have them, written where a
+ * declaration's columns are collected:
+ *
+ *     struct tears_column_def columns[TEARS_COLUMNS_UUID_KEY + 1 + TEARS_COLUMNS_TIMESTAMPS];
+ *     tears_columns_uuid_key(columns);
+ *     columns[1] = ...
+ *     tears_columns_timestamps(columns + 2);
+ *
+ * `id`, a UUID that the database makes when an insert has none.  It is the primary key once the
+ * declaration names it as that.
+ * @thread any  @since 0.1
+ */
+TEARS_API void tears_columns_uuid_key(struct tears_column_def columns_out[TEARS_COLUMNS_UUID_KEY]);
+
+/**
+ * `date_created`, which no update changes, and `date_updated`: timestamps that the database sets on
+ * insert.  Name `date_updated` as the declaration's version_column to have it set on every update, too,
+ * and updates checked against it.
+ * @thread any  @since 0.1
+ */
+TEARS_API void tears_columns_timestamps(
+    struct tears_column_def columns_out[TEARS_COLUMNS_TIMESTAMPS]);
+
+/**
+ * `is_deleted`, false by default, and `date_deleted`.  They are honoured by collections that are opened with
+ * the option soft_delete (struct tears_collection_options).
+ * @thread any  @since 0.1
+ */
+TEARS_API void tears_columns_soft_delete(
+    struct tears_column_def columns_out[TEARS_COLUMNS_SOFT_DELETE]);
+
 /**
  * Makes a schema from a declaration and checks it against the rules of spec data.md section 3.
  * @param schema_out  owned by the caller; end it with tears_schema_free.

@@ -27,6 +27,7 @@ struct tears_session_options {
     uint64_t memory_bytes_max; /**< most memory held for results; 0: 1 GiB */
     uint64_t consistency;      /**< TEARS_READ_* (coherence.h); 0: ANY */
     uint64_t bound_ms;         /**< for BOUNDED */
+    uint64_t with_deleted;     /**< 1: rows of soft_delete tables that are marked are given, too */
 };
 
 #define TEARS_SESSION_OPTIONS_INIT TEARS_SIZED(struct tears_session_options)

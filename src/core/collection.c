@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "core/l2_truth.h"
 #include "core/read.h"
+#include "core/soft_delete.h"
 #include "schema/names.h"
 
 enum {
@@ -218,6 +219,7 @@ static tears_status build(struct tears_collection *collection, struct tears_str 
     T3_TRY(choose_tiers(collection, error_out));
     set_times(collection);
     T3_TRY(find_schema(collection, table, error_out));
+    T3_TRY(t3_soft_delete_init(collection, error_out));
     if (collection->l2 != NULL && !t3_kv_key_is_valid(table))
         return t3_fail(error_out, TEARS_INVALID, "core",
                        "table '" T3_STR_FMT "' has a name that cannot be part of an L2 key; "
@@ -293,7 +295,8 @@ static bool same_options(const struct tears_collection_options *a,
                          const struct tears_collection_options *b)
 {
     return a->store == b->store && a->no_l1 == b->no_l1 && a->no_l2 == b->no_l2 &&
-           a->no_l3 == b->no_l3 && a->l3_loads_max == b->l3_loads_max && same_times(a, b) &&
+           a->no_l3 == b->no_l3 && a->soft_delete == b->soft_delete &&
+           a->l3_loads_max == b->l3_loads_max && same_times(a, b) &&
            a->byte_codec == b->byte_codec && (b->schema == NULL || a->schema == b->schema) &&
            t3_str_equal(a->version_column, b->version_column);
 }

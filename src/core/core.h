@@ -112,6 +112,7 @@ struct tears_collection {
     uint64_t
         bound_ms; /* of ANY: a row in L1 is served while it is as of at most so long ago; UINT64_MAX: its age alone counts */
     uint64_t strict_lease_ms; /* 0: writes are not announced */
+    uint32_t deleted_column;  /* of soft_delete: is_deleted (soft_delete.h) */
     struct t3_arena arena;    /* the options' texts */
     struct tears_collection_options options;
 };
@@ -131,6 +132,7 @@ struct tears_session {
     uint64_t bound_ms;           /* of BOUNDED */
     struct t3_floors *floors;    /* what was seen at level SESSION; NULL: nothing so far */
     bool floors_are_full;        /* what has no floor must be read from L3 */
+    bool with_deleted;           /* rows marked as deleted are given, too */
     struct t3_deadline deadline; /* of the call; 0: not needed so far */
     struct t3_l3_tx *tx;
     struct t3_arena tx_arena; /* corrections outlive a reset of the session */

@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "core/cells.h"
 #include "core/read.h"
+#include "core/soft_delete.h"
 #include "core/write.h"
 
 void t3_entity_init(struct tears_entity *entity, struct tears_session *session,
@@ -297,7 +298,7 @@ tears_status tears_entity_reload(tears_entity *entity)
     struct t3_found found;
     T3_TRY(t3_read_l3(session, collection, &key, 1, &found));
     t3_write_refresh(session, collection, &key, &found, ticket);
-    if (found.row == NULL)
+    if (!t3_is_visible(session, collection, found.row))
         return t3_fail(&session->error, TEARS_NOT_FOUND, "core",
                        "the row of table '" T3_STR_FMT "' does not exist any more",
                        T3_STR_ARG(collection->schema->name));
@@ -328,9 +329,8 @@ tears_status tears_entity_copy(const tears_entity *entity, tears_session *sessio
     if (session->client != entity->session->client)
         return t3_fail(&session->error, TEARS_MISUSE, "core",
                        "an entity can be copied only into a session of its own client");
-    struct t3_found found = {.revision = entity->revision,
-                             .confirmed_ms = entity->confirmed_ms,
-                             .tier = entity->tier};
+    struct t3_found found = {
+        .revision = entity->revision, .confirmed_ms = entity->confirmed_ms, .tier = entity->tier};
     if (entity->row != NULL) {
         found.row = t3_arena_alloc(&session->arena, entity->row->size);
         if (found.row == NULL)

@@ -16,6 +16,7 @@
 #include "base/fail.h"
 #include "base/sized.h"
 #include "core/cells.h"
+#include "core/soft_delete.h"
 #include "schema/page.h"
 
 enum { ROWS_DEFAULT = 100, ROWS_MAX = 100000 };
@@ -28,10 +29,13 @@ static tears_status unknown_column(struct tears_session *session, const struct t
                    T3_STR_ARG(schema->name), T3_STR_ARG(column));
 }
 
-static tears_status filters_of(struct tears_session *session, const struct tears_schema *schema,
+static tears_status filters_of(struct tears_session *session,
+                               const struct tears_collection *collection,
                                const struct tears_page_options *options, struct t3_scan *scan)
 {
-    struct t3_cell *cells = t3_arena_array(&session->arena, options->filter_count, sizeof *cells);
+    const struct tears_schema *schema = collection->schema;
+    struct t3_cell *cells =
+        t3_arena_array(&session->arena, options->filter_count + 1, sizeof *cells);
     if (cells == NULL)
         return t3_session_no_memory(session);
     for (size_t i = 0; i < options->filter_count; i++) {
@@ -45,6 +49,8 @@ static tears_status filters_of(struct tears_session *session, const struct tears
     }
     scan->filters = cells;
     scan->filter_count = (uint32_t)options->filter_count;
+    if (t3_hides_deleted(session, collection))
+        cells[scan->filter_count++] = t3_soft_delete_filter(collection);
     return TEARS_OK;
 }
 
@@ -81,11 +87,13 @@ static tears_status order_of(struct tears_session *session, const struct tears_s
     return TEARS_OK;
 }
 
-static tears_status scan_of(struct tears_session *session, const struct tears_schema *schema,
+static tears_status scan_of(struct tears_session *session,
+                            const struct tears_collection *collection,
                             const struct tears_page_options *options, struct t3_scan *scan)
 {
+    const struct tears_schema *schema = collection->schema;
     memset(scan, 0, sizeof *scan);
-    T3_TRY(filters_of(session, schema, options, scan));
+    T3_TRY(filters_of(session, collection, options, scan));
     T3_TRY(order_of(session, schema, options, scan));
     if (options->cursor.len == 0)
         return TEARS_OK;
@@ -143,7 +151,7 @@ tears_status tears_page_read(tears_session *session, tears_collection *collectio
         return t3_fail(&session->error, TEARS_LIMIT, "core",
                        "a page of %llu rows is asked for; the limit is %d",
                        (unsigned long long)row_max, ROWS_MAX);
-    T3_TRY(scan_of(session, collection->schema, &given, &scan));
+    T3_TRY(scan_of(session, collection, &given, &scan));
     scan.row_max = row_max + 1; /* one more says whether there is a next page */
 
     struct t3_l3_call call = t3_session_l3_call(session, collection);

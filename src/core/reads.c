@@ -8,6 +8,7 @@
 #include "base/fail.h"
 #include "core/freshness.h"
 #include "core/read.h"
+#include "core/soft_delete.h"
 #include "core/write.h"
 
 static tears_status not_found(struct tears_session *session,
@@ -39,7 +40,7 @@ tears_status tears_get(tears_session *session, tears_collection *collection,
     T3_TRY(key_of(session, collection, key, key_count, storage, &checked));
     T3_TRY(t3_read_one(session, collection, &checked, &found));
     session->tier = found.tier;
-    if (found.row == NULL)
+    if (!t3_is_visible(session, collection, found.row))
         return not_found(session, collection, &checked);
     return t3_entity_of(session, collection, &found, entity_out);
 }
@@ -86,7 +87,7 @@ tears_status tears_get_many(tears_session *session, tears_collection *collection
     if (entities == NULL)
         return t3_session_no_memory(session);
     for (size_t i = 0; i < entity_count; i++)
-        if (found[i].row != NULL)
+        if (t3_is_visible(session, collection, found[i].row))
             T3_TRY(t3_entity_of(session, collection, &found[i], &entities[i]));
     if (entity_count > 0)
         memcpy(entities_out, entities, entity_count * sizeof *entities);
@@ -100,7 +101,7 @@ tears_status tears_ensure(tears_session *session, tears_collection *collection,
     T3_TRY(find_many(session, collection, keys, key_total, &found));
     size_t rows = 0;
     for (size_t i = 0; i < key_total; i++)
-        rows += found[i].row != NULL;
+        rows += t3_is_visible(session, collection, found[i].row);
     if (found_out != NULL)
         *found_out = rows;
     return TEARS_OK;
@@ -113,8 +114,9 @@ static tears_status cell_in_l1(struct tears_session *session, struct tears_colle
 {
     struct t3_l1 *l1 = collection->l1;
     *answer_out = T3_L1_MISS;
-    if (l1 == NULL || session->tx != NULL || session->level >= TEARS_READ_SESSION)
-        return TEARS_OK; /* what the level SESSION compares is the whole row's */
+    if (l1 == NULL || session->tx != NULL || session->level >= TEARS_READ_SESSION ||
+        t3_hides_deleted(session, collection))
+        return TEARS_OK; /* what the level SESSION compares, and the mark, are the whole row's */
     struct t3_l1_hit hit;
     struct tears_value value;
     if (l1->ops->get_cell(l1, collection->space, key, column, &session->arena, answer_out, &value,
@@ -155,7 +157,7 @@ tears_status tears_get_field(tears_session *session, tears_collection *collectio
     struct t3_found found;
     T3_TRY(t3_read_one(session, collection, &checked, &found));
     session->tier = found.tier;
-    if (found.row == NULL)
+    if (!t3_is_visible(session, collection, found.row))
         return not_found(session, collection, &checked);
     *value_out = t3_row_value(found.row, &schema->layout, index);
     return TEARS_OK;

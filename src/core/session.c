@@ -30,6 +30,7 @@ tears_status tears_session_new(tears_client *client, const struct tears_session_
     session->client = client;
     session->timeout_ms = given.timeout_ms != 0 ? given.timeout_ms : client->options.timeout_ms;
     session->arena.bytes_max = given.memory_bytes_max;
+    session->with_deleted = given.with_deleted != 0;
     if (t3_session_set_level(session, given.consistency, given.bound_ms) != TEARS_OK) {
         t3_free(session);
         return TEARS_INVALID;

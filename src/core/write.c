@@ -14,6 +14,7 @@
 #include "base/fail.h"
 #include "core/announce.h"
 #include "core/floors.h"
+#include "core/soft_delete.h"
 
 void t3_change_base(struct t3_change *change, const struct tears_schema *schema,
                     const struct t3_row *row, uint64_t revision)
@@ -260,7 +261,11 @@ static void give_outcomes(const struct batch *batch, struct tears_outcome *outco
                                        .confirmed_ms = batch->began_ms,
                                        .tier = TEARS_TIER_L3};
         outcomes_out[i].status = write->status;
-        outcomes_out[i].entity = write->row != NULL ? &batch->entities[i] : NULL;
+        /* a row that stands in the way although it is marked as deleted is not given out either */
+        const bool is_given = write->status == TEARS_OK
+                                  ? write->row != NULL
+                                  : t3_is_visible(batch->session, batch->collection, write->row);
+        outcomes_out[i].entity = is_given ? &batch->entities[i] : NULL;
         t3_entity_init(&batch->entities[i], batch->session, batch->collection, &found);
     }
 }

@@ -8,6 +8,7 @@
 
 #include "base/fail.h"
 #include "core/cells.h"
+#include "core/soft_delete.h"
 #include "core/write.h"
 
 /* The change that an insert or upsert of these fields is. */
@@ -118,6 +119,20 @@ tears_status tears_update(tears_session *session, const tears_entity *base,
     return write_one(session, base->collection, T3_WRITE_UPDATE, &change, entity_out);
 }
 
+static tears_status delete_one(struct tears_session *session, struct tears_collection *collection,
+                               struct t3_change *change)
+{
+    struct tears_outcome outcome = {0};
+    if (!t3_is_soft(collection))
+        return write_one(session, collection, T3_WRITE_DELETE, change, NULL);
+    T3_TRY(t3_soft_delete_rows(session, collection, change, 1, &outcome));
+    if (outcome.status != TEARS_NOT_FOUND)
+        return outcome.status; /* of a conflict the text is there already */
+    return t3_fail(&session->error, TEARS_NOT_FOUND, "core",
+                   "table '" T3_STR_FMT "' has no such row, or it is marked as deleted",
+                   T3_STR_ARG(collection->schema->name));
+}
+
 tears_status tears_delete(tears_session *session, tears_collection *collection,
                           const struct tears_value *key, size_t key_count)
 {
@@ -126,7 +141,7 @@ tears_status tears_delete(tears_session *session, tears_collection *collection,
     T3_TRY(t3_session_enter(session));
     T3_TRY(t3_session_status(session, t3_key_init(collection->schema, key, key_count, storage,
                                                   &session->arena, &change.key, &session->error)));
-    return write_one(session, collection, T3_WRITE_DELETE, &change, NULL);
+    return delete_one(session, collection, &change);
 }
 
 tears_status tears_delete_entity(tears_session *session, const tears_entity *base)
@@ -134,7 +149,7 @@ tears_status tears_delete_entity(tears_session *session, const tears_entity *bas
     struct t3_change change;
     T3_TRY(t3_session_enter(session));
     T3_TRY(change_of_entity(session, base, NULL, 0, &change));
-    return write_one(session, base->collection, T3_WRITE_DELETE, &change, NULL);
+    return delete_one(session, base->collection, &change);
 }
 
 /* ---- batches ------------------------------------------------------------------------------- */
@@ -220,7 +235,9 @@ tears_status tears_delete_many(tears_session *session, tears_collection *collect
                                                       &changes[i].key, &session->error)));
     }
     const tears_status status =
-        t3_write_rows(session, collection, T3_WRITE_DELETE, changes, row_count, outcomes);
+        t3_is_soft(collection)
+            ? t3_soft_delete_rows(session, collection, changes, row_count, outcomes)
+            : t3_write_rows(session, collection, T3_WRITE_DELETE, changes, row_count, outcomes);
     if (status != TEARS_OK && status != TEARS_NOT_FOUND)
         return status;
     size_t deleted = 0;
