@@ -135,6 +135,8 @@ tears_status t3_fail_memory(struct tears_error *error_out, const char *origin)
 
 void t3_error_clear(struct tears_error *error)
 {
+    if (error == NULL)
+        return;
     error->status = TEARS_OK;
     error->detail = 0;
     error->sqlstate[0] = '\0';

@@ -22,7 +22,7 @@ tears_status t3_fail_detail(struct tears_error *error_out, tears_status status, 
 /* Out of memory, with the fixed text. */
 tears_status t3_fail_memory(struct tears_error *error_out, const char *origin);
 
-/* Forgets an error: TEARS_OK and empty text. */
+/* Forgets an error: TEARS_OK and empty text.  NULL is accepted. */
 void t3_error_clear(struct tears_error *error);
 
 #endif
