@@ -19,6 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { END_MS_MAX = 15000 };
+
 static const char *bug_of(const struct run *run, unsigned who)
 {
     static const char *const each[] = {"old-copy", "no-floor",    "lost-write",
@@ -179,25 +181,35 @@ void run_tell_all(struct run *run, const char *word)
             run_note(run, "worker %u does not listen", i);
 }
 
+/* The end of its input ends a worker; one that takes too long is killed. */
+static int end_worker(struct run_worker *worker)
+{
+    int status = 0;
+    close(worker->input);
+    for (int waited_ms = 0; waited_ms < END_MS_MAX && !run_is_interrupted; waited_ms += 50) {
+        if (waitpid(worker->pid, &status, WNOHANG) == worker->pid)
+            return status;
+        run_pause_ms(50);
+    }
+    kill(worker->pid, SIGKILL);
+    waitpid(worker->pid, &status, 0);
+    return status;
+}
+
 void run_stop_workers(struct run *run)
 {
     for (unsigned i = 0; i < run->options.workers; i++) {
         struct run_worker *worker = &run->workers[i];
         if (worker->pid == 0)
             continue;
-        close(worker->input); /* the end of its input ends it */
-        worker->input = -1;
-        for (int waited = 0; waited < 100; waited++) {
-            if (!run_is_interrupted && waitpid(worker->pid, NULL, WNOHANG) == 0) {
-                run_pause_ms(50);
-                continue;
-            }
-            break;
-        }
-        if (kill(worker->pid, SIGKILL) == 0)
-            waitpid(worker->pid, NULL, 0);
+        const int status = end_worker(worker);
         close(worker->output);
         worker->pid = 0;
+        if (status == 0 || run_is_interrupted)
+            continue;
+        run->counts.crashes++; /* what a sanitizer found shows here at the latest */
+        fprintf(stderr, "chaos_run: worker %u did not end well; see %s/worker-%u.log\n", i,
+                run->folder, i);
     }
 }
 
