@@ -106,8 +106,7 @@ static void close_cluster(struct cluster *cluster)
 static void trap_10_a_follower_that_lags_is_not_asked(void **state)
 {
     T3_AUTO(t3_arena_done) struct t3_arena arena = {0};
-    static struct cluster
-        cluster; /* the library may call back a moment longer than it was asked to */
+    static struct cluster cluster; /* the library may call back after it was told to stop */
     struct tears_schema *schema = test_notes_schema(true);
     struct tears_value value;
     const struct t3_key key = test_note_key(1, &value);
