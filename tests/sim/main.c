@@ -3,6 +3,7 @@
  *
  *   sim [--seed N] [--seeds COUNT | --time SECONDS]   random schedules from seed N on
  *   sim --seed N --tell                               one schedule, with its trace
+ *   ... --no-shrink                                   a violation is named, and left as long as it is
  *   sim --replay FILE                                 a schedule that was written down, with its trace
  *   sim --exhaustive [--others N]                     small scenarios, every order of messages with N detours
  *
@@ -31,6 +32,7 @@ struct arguments {
     uint64_t others;
     const char *replay;
     bool is_told;
+    bool is_left; /* a failing schedule is not shortened */
     bool is_exhaustive;
 };
 
@@ -80,14 +82,16 @@ static void tell(const struct sim_case *schedule, struct sim_outcome *outcome_ou
 
 static int report(uint64_t seed, const struct sim_outcome *outcome)
 {
-    char path[64];
+    char path[256];
+    const char *folder = getenv("TMPDIR");
     struct sim_case failing = {.seed = seed, .failure = outcome->failure};
     struct sim_outcome again;
     printf("seed %" PRIu64 " violates %s\n", seed, outcome->failure);
     sim_decisions_copy(&failing.decisions, sim_decided());
     const size_t before = failing.decisions.len;
     sim_shrink(&failing, SHRINK_RUNS);
-    snprintf(path, sizeof path, "sim-%" PRIu64 ".schedule", seed);
+    snprintf(path, sizeof path, "%s/sim-%" PRIu64 ".schedule", folder != NULL ? folder : "/tmp",
+             seed);
     write_schedule(path, &failing);
     printf("%zu decisions, shortened to %zu, in %s:\n\n", before, failing.decisions.len, path);
     tell(&failing, &again);
@@ -147,7 +151,9 @@ static int run_seeds(const struct arguments *arguments)
         sim_run_once(NULL, arguments->is_told, &outcome);
         if (outcome.has_failed) {
             print_tally(now_seconds() - began);
-            return arguments->is_told ? 1 : report(seed, &outcome);
+            if (arguments->is_left)
+                printf("seed %" PRIu64 " violates %s\n", seed, outcome.failure);
+            return arguments->is_told || arguments->is_left ? 1 : report(seed, &outcome);
         }
         if (arguments->seconds != 0 && now_seconds() - began >= (double)arguments->seconds)
             break;
@@ -172,6 +178,8 @@ static bool read_arguments(int argc, char **argv, struct arguments *arguments)
         const char *next = argv[i + 1]; /* NULL after the last */
         if (strcmp(argv[i], "--tell") == 0)
             arguments->is_told = true;
+        else if (strcmp(argv[i], "--no-shrink") == 0)
+            arguments->is_left = true;
         else if (strcmp(argv[i], "--exhaustive") == 0)
             arguments->is_exhaustive = true;
         else if (strcmp(argv[i], "--seed") == 0 && read_number(next, &arguments->seed))
@@ -195,7 +203,7 @@ int main(int argc, char **argv)
     struct arguments arguments = {.seed = 1, .others = 2};
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (!read_arguments(argc, argv, &arguments)) {
-        fputs("usage: sim [--seed N] [--seeds COUNT | --time SECONDS] [--tell]\n"
+        fputs("usage: sim [--seed N] [--seeds COUNT | --time SECONDS] [--tell] [--no-shrink]\n"
               "       sim --replay FILE\n"
               "       sim --exhaustive [--others N]\n",
               stderr);

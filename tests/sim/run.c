@@ -145,14 +145,20 @@ static void make_trouble(void *owner)
     }
 }
 
+/* Within the first moments or seconds; of one kind, or of all. */
 static void plan_troubles(void)
 {
+    static const uint64_t spans_us[] = {300000, 60000, 3000000};
+    const uint64_t span_us = one_of(spans_us, 3);
+    const uint32_t theme = sim_pick(SIM_FAULT, 1 + TROUBLE_KINDS, 600);
     for (uint32_t i = 0; i < setup.troubles; i++) {
         struct trouble *trouble = sim_alloc(sizeof *trouble);
         trouble->kind = (enum trouble_kind)sim_pick(SIM_FAULT, TROUBLE_KINDS, 850);
+        if (theme > 0)
+            trouble->kind = (enum trouble_kind)(theme - 1);
         trouble->host = sim_pick(SIM_FAULT, setup.hosts, 500);
         trouble->for_us = 2000u << (2 * sim_pick(SIM_FAULT, 6, 850)); /* up to 2 s */
-        const uint64_t at = 3000u * sim_pick(SIM_FAULT, 1000, 900);
+        const uint64_t at = span_us / 1000 * sim_pick(SIM_FAULT, 1000, 900);
         sim_at(sim.now_us + at, make_trouble, trouble);
     }
 }

@@ -242,14 +242,13 @@ void t3_thread_join(struct t3_thread *thread)
 
 /* -- memory -------------------------------------------------------------------------------- */
 
+/* In front of each piece; as large as a cache line, so that what is aligned to one stays so. */
 struct sim_memory {
-    struct sim_memory *next;
+    _Alignas(64) struct sim_memory *next;
     struct sim_memory *before;
     struct sim_process *process;
     size_t bytes;
 };
-
-_Static_assert(sizeof(struct sim_memory) % 16 == 0, "what follows is aligned");
 
 static void link_in(struct sim_memory *memory, struct sim_process *process)
 {
@@ -274,23 +273,23 @@ static void link_out(struct sim_memory *memory)
         memory->next->before = memory->before;
 }
 
-static void *adopt(struct sim_memory *memory, size_t bytes)
+void *t3_alloc(size_t bytes)
 {
-    if (memory == NULL)
+    void *piece;
+    if (posix_memalign(&piece, _Alignof(struct sim_memory), sizeof(struct sim_memory) + bytes) != 0)
         return NULL;
+    struct sim_memory *memory = piece;
     memory->bytes = bytes;
     link_in(memory, sim_here());
     return memory + 1;
 }
 
-void *t3_alloc(size_t bytes)
-{
-    return adopt(malloc(sizeof(struct sim_memory) + bytes), bytes);
-}
-
 void *t3_alloc_zero(size_t count, size_t bytes)
 {
-    return adopt(calloc(1, sizeof(struct sim_memory) + count * bytes), count * bytes);
+    void *memory = t3_alloc(count * bytes);
+    if (memory != NULL)
+        memset(memory, 0, count * bytes);
+    return memory;
 }
 
 void *t3_resize(void *ptr, size_t bytes)

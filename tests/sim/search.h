@@ -15,9 +15,10 @@ struct sim_scenario {
     enum sim_table table;
     bool is_warm;         /* both have read the row before */
     const char *calls[2]; /* of one session in each process */
-    const char *more;     /* of a second session in the first process; "" none */
+    const char *more;     /* of a second session in the first process; NULL: none */
     enum sim_fault_kind fault;
-    bool has_fault; /* once, anywhere */
+    bool has_fault;       /* once, anywhere */
+    uint32_t more_others; /* detours that it needs beyond those asked for */
 };
 
 /* Searches all scenarios with up to so many detours from the dullest schedule; the program's exit status. */

@@ -397,7 +397,8 @@ void sim_workload_start(void)
 {
     for (uint32_t i = 0; i < setup.hosts; i++)
         start_session(&sim_hosts[i], run_calls, setup.scenario->calls[i]);
-    start_session(&sim_hosts[0], run_calls, setup.scenario->more);
+    if (setup.scenario->more != NULL)
+        start_session(&sim_hosts[0], run_calls, setup.scenario->more);
 }
 
 void sim_host_boot(struct sim_host *host)
