@@ -40,6 +40,7 @@ extern const struct vector_op sandbox_ops[];
 extern const struct vector_op formats_ops[];
 extern const struct vector_op security_ops[];
 extern const struct vector_op replay_ops[];
+extern const struct vector_op lease_ops[];
 extern const struct vector_op knowledge_ops[];
 
 /* The outcome "refused with this kind of error"; gives NULL. */
