@@ -62,5 +62,7 @@ void bench_l3_pg(const char *pg_url);
 void bench_l3_lite(void);
 void bench_tiers(const char *pg_url, const char *nats_url);
 void bench_coherence(const char *pg_url, const char *nats_url);
+void bench_security(void);
+void bench_coord(const char *nats_url);
 
 #endif

@@ -36,6 +36,7 @@ int main(int argc, char **argv)
     const char *nats_url = getenv("TEARS_TEST_NATS_URL");
     bench_l1();
     bench_l3_lite();
+    bench_security();
     if (nats_url != NULL)
         bench_l2(nats_url);
     else
@@ -48,5 +49,7 @@ int main(int argc, char **argv)
         bench_tiers(pg_url, nats_url);
     if (pg_url != NULL && nats_url != NULL)
         bench_coherence(pg_url, nats_url);
+    if (nats_url != NULL)
+        bench_coord(nats_url);
     return bench_report(json_path) == 0 ? 0 : 1;
 }
