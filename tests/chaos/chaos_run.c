@@ -289,12 +289,17 @@ static void heal(struct run *run)
     run_note(run, "no more faults");
 }
 
+static uint64_t lag_ms(const struct run *run)
+{
+    return run->options.is_cluster ? CLUSTER_LAG_MS : LAG_MS;
+}
+
 /* As long as a stale copy may be served: then every cache has to agree with the database. */
 static void settle(struct run *run)
 {
     const uint64_t began_ms = elapsed_ms(run);
     const uint64_t least_ms = BOUND_MS + LEASE_MS + 500;
-    while (!run_is_interrupted && elapsed_ms(run) < began_ms + LAG_MS) {
+    while (!run_is_interrupted && elapsed_ms(run) < began_ms + lag_ms(run)) {
         run_hear(run);
         if (elapsed_ms(run) >= began_ms + least_ms && run_outbox_is_empty(run))
             break;
@@ -401,7 +406,7 @@ static int give_verdict(struct run *run, bool is_well)
 static int judge(struct run *run, bool is_well)
 {
     struct chaos_truth truth = {
-        .rules = {.lease_ms = LEASE_MS, .lag_ms = LAG_MS, .slack_ms = SLACK_MS},
+        .rules = {.lease_ms = LEASE_MS, .lag_ms = lag_ms(run), .slack_ms = SLACK_MS},
         .began_ns = run->began_ns,
     };
     const bool is_read = run_read_truth(run, &truth) && chaos_truth_write(run->folder, &truth);
