@@ -144,6 +144,19 @@ static void test_server_dies_and_comes_back_empty(void **state)
     finish(f);
 }
 
+/* Puts until the row itself is there: while the bucket becomes another one, a marker may stand for it. */
+static bool puts_again(struct fixture *f, int64_t version)
+{
+    for (int i = 0; i < 100; i++) {
+        const tears_status status = put(f, "x", version + i).status;
+        if (status == TEARS_OK)
+            return true;
+        assert_int_equal(status, TEARS_CONFLICT);
+        sleep_ms(20);
+    }
+    return false;
+}
+
 /* Deletes the stream under the tier's feet. */
 static void test_bucket_removed_meanwhile(void **state)
 {
@@ -162,7 +175,7 @@ static void test_bucket_removed_meanwhile(void **state)
         if (i == 0)
             assert_int_equal(get(f), TEARS_OK);
         else
-            assert_int_equal(put(f, "x", i).status, TEARS_OK);
+            assert_true(puts_again(f, 1000 * i));
     }
     natsConnection_Destroy(raw);
     finish(f);
