@@ -42,8 +42,8 @@ enum {
     REST_S_MAX = 30,
     LEASE_MS = 5000, /* as chaos_worker.c has it */
     BOUND_MS = 3000, /* the library's default */
-    LAG_MS =
-        15000, /* an outbox note is worked on by then, whatever happens to clients and servers */
+    LAG_MS = 15000,  /* an outbox note is worked on by then, whatever happens to its readers */
+    CLUSTER_LAG_MS = 30000, /* and without a leader, now and then, L2 cannot be corrected */
     SLACK_MS = 30
 };
 
