@@ -24,6 +24,7 @@ extern const struct cli_command cli_jwks;         /* jwks.c */
 extern const struct cli_command cli_seal;         /* seal.c */
 extern const struct cli_command cli_open_sealed;  /* seal.c */
 extern const struct cli_command cli_secret;       /* secret.c */
+extern const struct cli_command cli_lease;        /* lease.c */
 extern const struct cli_command cli_bench;        /* bench.c */
 extern const struct cli_command cli_shell;        /* shell.c */
 extern const struct cli_command cli_help_command; /* help.c */
