@@ -145,6 +145,7 @@ static void on_lost(void *owner, uint64_t since_ms, const char *epoch, const cha
 {
     struct t3_l2 *l2 = owner;
     atomic_store_explicit(&l2->feed.is_current, false, memory_order_relaxed);
+    atomic_store_explicit(&l2->feed.revision, 0, memory_order_relaxed); /* of the old one */
     if (atomic_load_explicit(&l2->feed.epoch, memory_order_relaxed) != 0)
         atomic_store_explicit(&l2->feed.since_ms, since_ms, memory_order_release);
     atomic_fetch_add_explicit(&l2->feed.generation, 1, memory_order_acq_rel);

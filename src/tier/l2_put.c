@@ -72,6 +72,7 @@ struct putting {
     struct t3_l2 *l2;
     uint64_t generation; /* of the bucket that remembered revisions are of */
     uint64_t since_ms;   /* of that bucket */
+    uint64_t obeyed;     /* the last revision that the feed gave out before */
     const struct tears_schema *schema;
     struct step *steps;
     size_t count;
@@ -269,13 +270,22 @@ static void after_failure(struct step *step, tears_status status)
         end(step, status, 0);
 }
 
+/* Whether the bucket turned out to be another one meanwhile.  One whose revisions are below those that were obeyed is one that the feed
+ * does not know of yet. */
+static bool bucket_has_changed(const struct putting *putting, uint64_t revision)
+{
+    if (revision <= putting->obeyed)
+        t3_l2_wake_feed(putting->l2);
+    return revision <= putting->obeyed || t3_l2_since_ms(putting->l2) != putting->since_ms;
+}
+
 /* A write was stored.  A remembered revision is one of the bucket of then, and a row may be history in a younger one; if the bucket
  * has become another one since, what was replaced is not known. */
 static void after_stored(const struct putting *putting, struct step *step, uint64_t revision)
 {
     const bool is_by_memory = goes_by_seen(step) && step->put->seen != 0;
     if ((is_by_memory && t3_l2_generation(putting->l2) != putting->generation) ||
-        (!step->is_marker && t3_l2_since_ms(putting->l2) != putting->since_ms))
+        (!step->is_marker && bucket_has_changed(putting, revision)))
         write_last_marker(step, step->put->row != NULL);
     else
         end(step, step->ends_in_conflict ? TEARS_CONFLICT : TEARS_OK, revision);
@@ -522,6 +532,7 @@ tears_status t3_l2_put(struct t3_l2 *l2, const struct tears_schema *schema, stru
         .l2 = l2,
         .generation = t3_l2_generation(l2),
         .since_ms = t3_l2_since_ms(l2),
+        .obeyed = atomic_load_explicit(&l2->feed.revision, memory_order_relaxed),
         .schema = schema,
         .steps = t3_arena_array(arena, most, sizeof(struct step)),
         .requests = t3_arena_array(arena, most, sizeof(struct t3_kv_request)),
