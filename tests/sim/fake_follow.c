@@ -370,6 +370,7 @@ static void on_lost(void *owner, uint64_t since_ms, const char *epoch, const cha
 {
     const struct t3_follow *follow = owner;
     sim_tell("starts to follow bucket %s: %s", epoch, why);
+    follow->process->knows_bucket = true;
     follow->options.sink.lost(follow->options.sink.owner, since_ms, epoch, why);
 }
 

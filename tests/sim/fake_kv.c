@@ -174,7 +174,6 @@ static void on_request(void *owner)
     }
     if (!trip->is_get && sim_fault(SIM_ACK_LOST)) {
         sim_tally.acks_lost++;
-        kv->process->l2_troubles++;
         return;
     }
     sim_send_down(kv->process, trip->exchange->link, on_answer, trip);
@@ -185,7 +184,6 @@ static void send_trip(struct trip *trip)
     struct exchange *exchange = trip->exchange;
     if (sim_fault(SIM_REQUEST_LOST)) {
         sim_tally.requests_lost++;
-        exchange->kv->process->l2_troubles++;
         return;
     }
     sim_send_up(exchange->kv->process, exchange->link, on_request, trip);
@@ -296,7 +294,6 @@ static void wait_for_answers(struct exchange *exchange, struct t3_deadline deadl
     if (exchange->arrived > 0) {
         t3_breaker_close(&kv->breaker);
     } else if (!exchange->was_cut) {
-        kv->process->l2_troubles++;
         t3_breaker_open(&kv->breaker, sent_us, t3_now_us());
     }
 }
@@ -339,7 +336,6 @@ tears_status t3_kv_open_bucket(struct t3_kv *kv, struct t3_deadline deadline,
         return TEARS_OK;
     const uint64_t asked_us = t3_now_us();
     if (!ask_for_bucket(kv, deadline)) {
-        kv->process->l2_troubles++;
         t3_breaker_open(&kv->breaker, asked_us, t3_now_us());
         return t3_fail(error_out, TEARS_TIMEOUT, origin, "the bucket cannot be opened");
     }

@@ -140,7 +140,6 @@ static void disconnect(struct sim_process *process, uint64_t again_us)
     sim_tally.disconnects++;
     process->is_connected = false;
     process->losses++;
-    process->l2_troubles++;
     process->held = NULL;
     sim_kv_lost(process);
     sim_nats_lost(process);
@@ -186,7 +185,6 @@ void sim_cut(struct sim_process *process, uint64_t for_us)
              (unsigned long long)for_us / 1000);
     sim_tally.cuts++;
     process->is_cut = true;
-    process->l2_troubles++;
     struct cut *cut = sim_alloc(sizeof *cut);
     cut->process = process;
     cut->until_us = sim.now_us + for_us;

@@ -373,6 +373,16 @@ static void start_session(struct sim_host *host, void (*run)(void *owner), const
     (void)sim_spawn(host->process, "session", run, worker);
 }
 
+/*
+ * A client that does not know yet which bucket it has may put into it what it learned before the bucket was replaced.  That is a matter of
+ * milliseconds, and here of a server that is wiped before it is reached for the first time; it is not what these programs do.
+ */
+static void wait_for_feed(const struct sim_process *process)
+{
+    while (!process->knows_bucket && !sim.has_failed)
+        sim_sleep_until(sim.now_us + 1000);
+}
+
 static void run_process(void *owner)
 {
     struct sim_host *host = owner;
@@ -381,6 +391,7 @@ static void run_process(void *owner)
     for (uint32_t table = 0; table < SIM_TABLES; table++)
         if (!open_collection(host, (enum sim_table)table))
             return;
+    wait_for_feed(host->process);
     host->is_up = true;
     if (setup.scenario != NULL) {
         host->busy = 0;

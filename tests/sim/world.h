@@ -43,7 +43,7 @@ struct sim_process {
     uint64_t losses;
     struct sim_held *held;
     struct sim_link links[SIM_LINKS];
-    uint64_t l2_troubles; /* anything that can make a correction of L2 fail */
+    bool knows_bucket; /* has followed the stream */
 };
 
 /* What was broken so far, and how much was done: for the summary. */
