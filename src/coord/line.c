@@ -89,6 +89,8 @@ void t3_line_leave(struct tears_coord *coord, struct t3_waiter *waiter, uint64_t
     if (taken_until_us > 0) {
         line->takes++;
         line->held_until_us = taken_until_us;
+        if (line->first != NULL) /* what ended before this one got it is no news to the next */
+            line->first->ends_seen = waiter->ends_seen;
     }
     if (line->first == NULL)
         remove_locked(coord, line);
