@@ -124,6 +124,7 @@ struct sim_put *sim_put_of(const struct t3_kv_request *request, const char *writ
 {
     struct sim_put *put = sim_alloc(sizeof *put);
     struct sim_message *message = &put->message;
+    message->from = sim_here();
     copy_text(message->key, sizeof message->key, tears_str_c(request->key));
     copy_text(message->ids, sizeof message->ids, request->ids);
     copy_text(message->origin, sizeof message->origin, tears_str_c(writer));

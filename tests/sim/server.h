@@ -19,6 +19,7 @@ enum {
 struct sim_message {
     uint64_t revision; /* 0: none */
     uint64_t stored_at_us;
+    const struct sim_process *from;
     char key[SIM_KEY_BYTES];
     char value[SIM_VALUE_BYTES];
     size_t value_len;
