@@ -18,6 +18,20 @@ bool t3_column_is_stamped(const struct t3_column *column)
            t3_str_is(column->name, "date_created");
 }
 
+/*
+ * Whether an insert says the first version.  A default that computes one is better: a number that always begins with 1 makes
+ * the second life of a deleted row look older than the first.
+ */
+static bool writes_first_version(const struct tears_schema *schema)
+{
+    if (schema->version_column == T3_NO_COLUMN)
+        return false;
+    const struct t3_column *column = &schema->columns[schema->version_column];
+    const struct tears_str made = column->server_default;
+    const bool computes = made.len > 0 && memchr(made.ptr, '(', made.len) != NULL;
+    return column->type == TEARS_TYPE_TIMESTAMPTZ || !computes;
+}
+
 static bool is_given(const struct t3_shape *shape, uint32_t column)
 {
     for (uint32_t i = 0; i < shape->cell_count; i++)
@@ -58,7 +72,7 @@ static void put_insert_columns(struct t3_pen *pen, const struct t3_shape *shape,
         t3_pen_own_column(pen, stamped);
         separator = ", ";
     }
-    if (pen->schema->version_column != T3_NO_COLUMN) {
+    if (writes_first_version(pen->schema)) {
         t3_pen_text(pen, separator);
         t3_pen_own_column(pen, pen->schema->version_column);
     }
@@ -78,7 +92,7 @@ static void put_insert_values(struct t3_pen *pen, const struct t3_shape *shape, 
         t3_pen_now(pen);
         separator = ", ";
     }
-    if (pen->schema->version_column != T3_NO_COLUMN) {
+    if (writes_first_version(pen->schema)) {
         t3_pen_text(pen, separator);
         t3_pen_first_version(pen);
     }
@@ -94,8 +108,7 @@ static void put_insert_values(struct t3_pen *pen, const struct t3_shape *shape, 
 static bool is_all_defaults(const struct tears_schema *schema, const struct t3_shape *shape,
                             uint32_t stamped)
 {
-    return shape->cell_count == 0 && stamped == T3_NO_COLUMN &&
-           schema->version_column == T3_NO_COLUMN;
+    return shape->cell_count == 0 && stamped == T3_NO_COLUMN && !writes_first_version(schema);
 }
 
 static void put_insert(struct t3_pen *pen, const struct t3_shape *shape)
@@ -179,7 +192,7 @@ static const char *put_excluded_cells(struct t3_pen *pen, const struct t3_shape 
 static void put_do_update(struct t3_pen *pen, const struct t3_shape *shape)
 {
     const char *separator = put_excluded_cells(pen, shape);
-    if (pen->schema->version_column != T3_NO_COLUMN) {
+    if (writes_first_version(pen->schema)) {
         t3_pen_text(pen, separator);
         t3_pen_own_column(pen, pen->schema->version_column);
         t3_pen_text(pen, " = ");

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <unistd.h>
 
 static struct embedded world;
 
@@ -283,16 +284,45 @@ static void a_store_that_is_not_whole_is_refused(void **state)
     tears_schema_free(schema);
 }
 
+/* A number that begins with 1 each time would make the second life of a row look older than the first. */
+static void a_computed_first_version_outlives_deletion(void **state)
+{
+    (void)state;
+    embedded_sql(&world,
+                 "CREATE TABLE lives (id INTEGER PRIMARY KEY, title TEXT NOT NULL, row_version "
+                 "BIGINT NOT NULL "
+                 "DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)))");
+    tears_collection *lives = embedded_collection(&world, "lives");
+    const struct tears_value key = tears_int(1);
+    const struct tears_field title = field_text("title", "b");
+    tears_entity *entity = insert_note(lives, 1, "a");
+    const int64_t first = tears_entity_version(entity);
+    assert_true(first > 1000000000000000);
+    assert_int_equal(tears_update(world.session, entity, &title, 1, &entity), TEARS_OK);
+    assert_int_equal(tears_entity_version(entity), first + 1);
+    const tears_entity *stale = entity;
+    assert_int_equal(tears_delete(world.session, lives, &key, 1), TEARS_OK);
+    usleep(5000); /* SQLite's clock counts milliseconds */
+    assert_true(tears_entity_version(insert_note(lives, 1, "c")) > first + 1);
+    assert_int_equal(tears_update(world.session, stale, &title, 1, NULL), TEARS_CONFLICT);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, open_world, close_world)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_table_has_one_collection),      TEST(a_table_without_l1),
-        TEST(a_table_with_an_age_of_its_own),  TEST(without_a_version_the_last_writer_wins),
-        TEST(a_version_column_by_name),        TEST(a_version_column_that_is_none),
-        TEST(options_of_another_age),          TEST(a_table_with_a_store_of_its_own),
-        TEST(transactions_do_not_span_stores), TEST(a_store_that_is_not_whole_is_refused),
+        TEST(a_table_has_one_collection),
+        TEST(a_table_without_l1),
+        TEST(a_table_with_an_age_of_its_own),
+        TEST(without_a_version_the_last_writer_wins),
+        TEST(a_version_column_by_name),
+        TEST(a_version_column_that_is_none),
+        TEST(options_of_another_age),
+        TEST(a_table_with_a_store_of_its_own),
+        TEST(transactions_do_not_span_stores),
+        TEST(a_store_that_is_not_whole_is_refused),
+        TEST(a_computed_first_version_outlives_deletion),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
