@@ -6,16 +6,17 @@ pkg_check_modules(NATS REQUIRED IMPORTED_TARGET libnats>=3.4)
 pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3>=3.35)
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto>=3.0)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1>=0.2.5)
 pkg_check_modules(URCU REQUIRED IMPORTED_TARGET liburcu-bp)
 pkg_check_modules(XXHASH REQUIRED libxxhash>=0.8)
 
 # What tears.pc and the CMake package repeat for programs that link the archive.
-set(TEARS_PKGCONFIG_REQUIRES libpq libnats sqlite3 libcrypto jansson liburcu-bp)
+set(TEARS_PKGCONFIG_REQUIRES libpq libnats sqlite3 libcrypto jansson yaml-0.1 liburcu-bp)
 
 add_library(tears_dependencies INTERFACE)
 target_compile_definitions(tears_dependencies INTERFACE _GNU_SOURCE $<$<BOOL:${TEARS_DEBUG}>:T3_DEBUG>)
 target_link_libraries(tears_dependencies INTERFACE PkgConfig::PQ PkgConfig::NATS PkgConfig::SQLITE
-    PkgConfig::CRYPTO PkgConfig::JANSSON PkgConfig::URCU Threads::Threads m)
+    PkgConfig::CRYPTO PkgConfig::JANSSON PkgConfig::YAML PkgConfig::URCU Threads::Threads m)
 if(TEARS_SANITIZE)
     # No recovery: a test that only prints an undefined behaviour would pass.
     target_compile_options(tears_dependencies INTERFACE

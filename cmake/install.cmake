@@ -11,7 +11,7 @@ endif()
 
 list(JOIN TEARS_PKGCONFIG_REQUIRES " " TEARS_REQUIRES_PRIVATE)
 set(libs_private ${PQ_LDFLAGS} ${NATS_LDFLAGS} ${SQLITE_LDFLAGS} ${CRYPTO_LDFLAGS} ${JANSSON_LDFLAGS}
-    ${URCU_LDFLAGS} -pthread -lm)
+    ${YAML_LDFLAGS} ${URCU_LDFLAGS} -pthread -lm)
 list(REMOVE_DUPLICATES libs_private)
 list(JOIN libs_private " " TEARS_LIBS_PRIVATE)
 # From where tears.pc lies up to the prefix, so that an installation may be moved.

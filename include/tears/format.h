@@ -1,6 +1,6 @@
 /**
  * @file format.h
- * Documents: a registry of formats by file name, JSON built in, and editing by path.
+ * Documents: a registry of formats by file name, JSON and YAML built in, and editing by path.
  *
  * A document is a tree; values go in and come out as JSON text, whatever the format of the file is.
  * Paths are JSON Pointers (RFC 6901): `/servers/0/name`, `~1` for a slash and `~0` for a tilde in a name, ""
@@ -62,7 +62,7 @@ struct tears_format {
 #define TEARS_FORMAT_INIT TEARS_SIZED(struct tears_format)
 
 /**
- * Makes a registry that knows JSON (".json").
+ * Makes a registry that knows JSON (".json") and YAML (".yaml", ".yml").
  * @param formats_out  owned by the caller; end it with tears_formats_free.
  * @return TEARS_OK, TEARS_NO_MEMORY.
  * @thread any  @since 0.1
@@ -102,6 +102,13 @@ TEARS_API TEARS_CHECKED tears_status tears_formats_find(tears_formats *formats,
  *
  * The built-in JSON is strict: one value, UTF-8, no duplicate members, no NUL in a member's name, at most 64 deep.  It keeps the order of members; whole numbers
  * must fit into 64 bits; other numbers are doubles.
+ *
+ * The built-in YAML reads one document of YAML 1.2's core schema: `no` and `on` are text, a member's name is the
+ * text of its word.  What JSON has no value for is refused (`.inf`, unknown tags, collections as names), and so are
+ * members given twice, more than 16 MiB, and aliases that stand for more than a million values.  It is written as it
+ * was read, comments and all, except for the values that were changed: those are written on one line, new members and elements
+ * on lines of their own.  Where a change cannot be made in the text (an anchor that others refer to, an unusual
+ * layout), the document is written anew, without its comments.
  *
  * @param format        from tears_formats_find.
  * @param document_out  owned by the caller; end it with tears_document_free.

@@ -18,7 +18,10 @@ enum {
         16384, /* a signed token: anybody can send one, before any signature is checked */
     T3_JWKS_BYTES_MAX = 1 << 20, /* a published key set */
     T3_JWKS_KEYS_MAX = 1024,
-    T3_KEYRING_KEYS_MAX = 64, /* old sealing keys: version 1 text is tried under each */
+    T3_YAML_BYTES_MAX = 16 << 20, /* a YAML document: configuration, read whole */
+    T3_YAML_COST_MAX = 1000000, /* values, and 64ths of text, it stands for with aliases resolved */
+    T3_YAML_ANCHORS_MAX = 1000, /* looked through for each alias */
+    T3_KEYRING_KEYS_MAX = 64,   /* old sealing keys: version 1 text is tried under each */
     T3_NEGATIVE_ENTRY_AGE_MS_MAX = 60000
 };
 

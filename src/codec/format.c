@@ -2,7 +2,7 @@
  * format.c -- formats by file name, and the documents read with them.
  *
  * Owns:     copies of the formats registered; the tree of each document.
- * Knows:    base/, format_json.h.
+ * Knows:    base/, format_json.h, format_yaml.h.
  * Must not know: what is in a document.
  * Threads:  any for the registry; the mutex guards its list, whose entries never change.
  * Fails:    as tears/format.h says; the results are then untouched.
@@ -16,6 +16,7 @@
 #include "base/sized.h"
 #include "base/str.h"
 #include "codec/format_json.h"
+#include "codec/format_yaml.h"
 
 #define ORIGIN "format"
 
@@ -100,7 +101,9 @@ tears_status tears_formats_new(tears_formats **formats_out, struct tears_error *
     if (formats == NULL)
         return t3_fail_memory(error_out, ORIGIN);
     t3_mutex_init(&formats->mutex);
-    const tears_status status = tears_formats_register(formats, t3_format_json(), error_out);
+    tears_status status = tears_formats_register(formats, t3_format_json(), error_out);
+    if (status == TEARS_OK)
+        status = tears_formats_register(formats, t3_format_yaml(), error_out);
     if (status != TEARS_OK)
         tears_formats_free(formats);
     else
