@@ -159,7 +159,7 @@ static void trap_27_a_failed_load_wedges_nobody(void **state)
     hook.after_read = answer_when_all_wait;
     awaited = READERS - 1;
     for (int i = 0; i < READERS; i++)
-        start(&readers[i], 1, 60000);
+        start(&readers[i], 1, 15000);
     for (int i = 0; i < READERS; i++) {
         pthread_join(readers[i].thread, NULL);
         assert_int_equal(readers[i].status, TEARS_UNAVAILABLE);
