@@ -121,7 +121,7 @@ TEARS_API TEARS_CHECKED tears_status tears_lease_refresh(tears_lease *lease, uin
                                                          struct tears_error *error_out);
 
 /**
- * Gives the lease back: one round trip, and nothing is left in the bucket.  What somebody else has meanwhile acquired is not
+ * Gives the lease back: one round trip; what marks it in the bucket is removed about a second later, or by tears_coord_free.  What somebody else has meanwhile acquired is not
  * touched.  A second call does nothing.
  * @return TEARS_OK (also when it was lost before), TEARS_UNAVAILABLE or TEARS_TIMEOUT (it may be taken until its ttl has passed),
  * TEARS_NO_MEMORY.  Whatever is returned, it is not held any more.
@@ -179,7 +179,7 @@ TEARS_API void tears_lease_list_free(tears_lease_list *list);
  * it renews.
  * @param revision  only if the entry still has this revision; 0: whatever it has.
  * @return TEARS_OK, TEARS_NOT_FOUND (there is nothing), TEARS_CONFLICT (another revision), TEARS_INVALID, TEARS_UNAVAILABLE, TEARS_TIMEOUT,
- * TEARS_UNSUPPORTED (the bucket does not permit it), TEARS_NO_MEMORY.
+ * TEARS_NO_MEMORY.
  * @thread any  @since 0.1
  */
 TEARS_API TEARS_CHECKED tears_status tears_lease_break(tears_coord *coord, struct tears_str name,

@@ -16,6 +16,7 @@
 #include "coord/keeper.h"
 #include "coord/lease.h"
 #include "coord/line.h"
+#include "coord/marker.h"
 
 #include <tears/client.h>
 
@@ -37,6 +38,7 @@ struct acquiring {
     struct tears_lease *lease;
     uint64_t token_above;
     struct t3_lease_write write;
+    bool is_first;     /* write of an attempt: what is there has not been looked at */
     bool has_probed;   /* the server's calendar was asked */
     uint64_t expected; /* what look() has found: the revision to go over */
     uint64_t look_us;  /* t3_now_us: when it makes sense to look again */
@@ -134,6 +136,7 @@ static tears_status settle(struct acquiring *acquiring, uint64_t seen, struct t3
         T3_TRY(t3_coord_raise(coord, acquiring->token_above, deadline, acquiring->error_out));
         return TEARS_CONFLICT;
     }
+    t3_marker_gone(coord, lease->name);
     lease->token = lease->epoch.base + revision;
     t3_lease_held(lease, &acquiring->write);
     atomic_store_explicit(&lease->state, T3_LEASE_IS_HELD, memory_order_release);
@@ -165,6 +168,9 @@ static tears_status write_once(struct acquiring *acquiring, struct t3_deadline d
     T3_TRY(t3_coord_epoch(coord, deadline, &lease->epoch, acquiring->error_out));
     T3_TRY(check_age(acquiring));
     const uint64_t seen = atomic_load_explicit(&coord->revision_seen, memory_order_relaxed);
+    if (acquiring->is_first)
+        acquiring->expected = t3_marker_over(coord, lease->name, &lease->epoch);
+    acquiring->is_first = false;
     acquiring->write.expected = acquiring->expected;
     lease->acquired_us = t3_calendar_us();
     const tears_status status =
@@ -177,14 +183,18 @@ static tears_status write_once(struct acquiring *acquiring, struct t3_deadline d
     return is_unknown || status == TEARS_NOT_FOUND ? TEARS_CONFLICT : status;
 }
 
-/* TEARS_CONFLICT: somebody holds it, and look_us is when it can be over. */
-static tears_status attempt(struct acquiring *acquiring)
+/*
+ * TEARS_CONFLICT: somebody holds it, and look_us is when it can be over.  `look_first`: another process has left a marker, whose revision
+ * is to be found out; else what is there is what this process knows, or nothing.
+ */
+static tears_status attempt(struct acquiring *acquiring, bool look_first)
 {
     const struct t3_deadline deadline = t3_coord_patience(acquiring->coord);
-    acquiring->expected = 0;
+    acquiring->is_first = !look_first;
     for (int round = 0; round < ROUNDS_MAX; round++) {
         enum t3_lease_found found = T3_LEASE_NOTHING;
-        const tears_status status = write_once(acquiring, deadline);
+        const bool is_look = look_first && round == 0;
+        const tears_status status = is_look ? TEARS_CONFLICT : write_once(acquiring, deadline);
         if (status != TEARS_CONFLICT)
             return status;
         const tears_status looked = look(acquiring, deadline, &found);
@@ -212,12 +222,12 @@ static bool is_transient(tears_status status)
 }
 
 /* The first of the line tries.  True: that is the end of it. */
-static bool try_first(struct acquiring *acquiring, struct t3_deadline deadline,
+static bool try_first(struct acquiring *acquiring, bool look_first, struct t3_deadline deadline,
                       tears_status *status_out)
 {
     const bool is_last = t3_deadline_passed(deadline);
     acquiring->look_us = 0;
-    *status_out = attempt(acquiring);
+    *status_out = attempt(acquiring, look_first);
     if (!is_transient(*status_out))
         return true;
     if (*status_out != TEARS_CONFLICT)
@@ -246,7 +256,7 @@ static tears_status stand_in_line(struct acquiring *acquiring, struct t3_waiter 
         if (wake == T3_LINE_HEARD &&
             t3_line_let_pass(acquiring->coord, waiter, acquiring->pass_us, &acquiring->look_us))
             continue;
-        is_over = try_first(acquiring, deadline, &status);
+        is_over = try_first(acquiring, wake == T3_LINE_HEARD, deadline, &status);
     }
     return status;
 }
@@ -317,7 +327,7 @@ tears_status tears_lease_acquire(tears_coord *coord, struct tears_str name,
                                   .error_out = error_out};
     T3_TRY(new_lease(coord, name, &own, &acquiring.lease, error_out));
     const tears_status status =
-        own.wait_ms > 0 ? wait_for_it(&acquiring, own.wait_ms) : attempt(&acquiring);
+        own.wait_ms > 0 ? wait_for_it(&acquiring, own.wait_ms) : attempt(&acquiring, false);
     if (status != TEARS_OK) {
         tears_lease_free(acquiring.lease);
         return status;

@@ -23,6 +23,7 @@
 #include "codec/text.h"
 #include "coord/keeper.h"
 #include "coord/line.h"
+#include "coord/marker.h"
 #include "driver/kv_wire.h"
 
 #include <inttypes.h>
@@ -316,7 +317,7 @@ static void on_news(void *owner, const struct t3_solo_news *news)
     if (t3_str_is(news->key, T3_COORD_BASE_KEY))
         atomic_fetch_add_explicit(&coord->base_writes, 1, memory_order_release);
     else if (news->is_end)
-        t3_line_ended(coord, news->key, false);
+        t3_line_ended(coord, news->key, true);
     else
         t3_line_taken(coord, news->key, news);
 }
@@ -465,6 +466,7 @@ void tears_coord_free(tears_coord *coord)
         return;
     t3_keeper_stop(coord);
     T3_ASSERT(coord->lines == NULL && coord->renewed == NULL);
+    t3_markers_end(coord);
     t3_solo_free(coord->leases);
     t3_nats_free(coord->nats);
     t3_cond_done(&coord->keeper_wake);

@@ -5,6 +5,7 @@
  *   line.c      who in this process waits for which name, and what was seen of whose lease
  *   acquire.c   getting a lease
  *   lease.c     a lease that is held: refresh, release, loss
+ *   marker.c    what releases have left in the bucket
  *   keeper.c    the thread that renews
  *   leases.c    listing and breaking
  *
@@ -28,6 +29,7 @@
 
 enum {
     T3_COORD_ID_BYTES = 33,      /* 128 random bits in hexadecimal, and a NUL */
+    T3_COORD_MARKERS = 256,      /* remembered; one more is removed at once */
     T3_COORD_OBSERVATIONS = 1024 /* entries whose age is known here; more only cost time */
 };
 
@@ -45,6 +47,14 @@ struct t3_observation {
     uint64_t name; /* hashes */
     uint64_t write;
     uint64_t since_us; /* t3_boot_us; 0: an empty place */
+};
+
+/* A delete marker of our own (marker.h). */
+struct t3_marker {
+    char *name; /* NULL: an empty place */
+    uint64_t revision;
+    struct t3_coord_epoch epoch; /* when it was put */
+    uint64_t due_us;             /* t3_boot_us: when it is removed */
 };
 
 struct t3_line;
@@ -68,7 +78,10 @@ struct tears_coord {
     struct t3_coord_epoch epoch;
     struct t3_line *lines;
     struct t3_observation observations[T3_COORD_OBSERVATIONS];
+    struct t3_marker markers[T3_COORD_MARKERS];
+    size_t marker_count;
     struct tears_lease *renewed; /* the keeper's */
+    uint64_t keeper_until_us;    /* t3_boot_us: when it looks next by itself; 0: it is awake */
     struct t3_cond keeper_wake;
     bool is_ending;
     struct t3_thread keeper;

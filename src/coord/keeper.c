@@ -12,6 +12,7 @@
 #include "base/fail.h"
 #include "base/jitter.h"
 #include "coord/lease.h"
+#include "coord/marker.h"
 
 static const char origin[] = "lease";
 
@@ -27,6 +28,12 @@ void t3_keeper_wake(struct tears_coord *coord)
     t3_unlock(&coord->mutex);
 }
 
+void t3_keeper_due_locked(struct tears_coord *coord, uint64_t at_us)
+{
+    if (at_us < coord->keeper_until_us)
+        t3_cond_signal(&coord->keeper_wake);
+}
+
 void t3_keeper_add(struct tears_lease *lease)
 {
     struct tears_coord *coord = lease->coord;
@@ -36,7 +43,7 @@ void t3_keeper_add(struct tears_lease *lease)
     if (lease->next != NULL)
         lease->next->link = &lease->next;
     coord->renewed = lease;
-    t3_cond_signal(&coord->keeper_wake);
+    t3_keeper_due_locked(coord, lease->renew_at_us);
     t3_unlock(&coord->mutex);
 }
 
@@ -150,7 +157,9 @@ static void wait_until_locked(struct tears_coord *coord, uint64_t at_us)
     struct t3_deadline until = {UINT64_MAX};
     if (at_us != UINT64_MAX)
         until.at_us = t3_now_us() + pause_us;
+    coord->keeper_until_us = at_us;
     (void)t3_cond_wait(&coord->keeper_wake, &coord->mutex, until);
+    coord->keeper_until_us = 0;
 }
 
 static void *run(void *owner)
@@ -161,6 +170,13 @@ static void *run(void *owner)
         uint64_t next_us = 0;
         uint64_t first_end_us = 0;
         struct tears_lease *lease = take_due_locked(coord, &next_us, &first_end_us);
+        struct t3_marker marker;
+        if (lease == NULL && t3_marker_take_locked(coord, false, &next_us, &marker)) {
+            t3_unlock(&coord->mutex);
+            t3_marker_remove(coord, &marker, patience(coord, first_end_us));
+            t3_lock(&coord->mutex);
+            continue;
+        }
         if (lease == NULL) {
             wait_until_locked(coord, next_us);
             continue;

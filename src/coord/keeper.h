@@ -17,4 +17,7 @@ void t3_keeper_remove(struct tears_lease *lease);
 /* Something about the lease has changed: look at it now. */
 void t3_keeper_wake(struct tears_coord *coord);
 
+/* There is something to do at that time (t3_boot_us); wakes the keeper only if it would sleep longer. */
+void t3_keeper_due_locked(struct tears_coord *coord, uint64_t at_us);
+
 #endif

@@ -14,6 +14,7 @@
 #include "base/fail.h"
 #include "coord/keeper.h"
 #include "coord/line.h"
+#include "coord/marker.h"
 
 #include <tears/client.h>
 
@@ -229,42 +230,40 @@ tears_status tears_lease_refresh(tears_lease *lease, uint64_t ttl_ms, struct tea
 
 /* ---- the end ------------------------------------------------------------------------------- */
 
-/* A bucket whose entries cannot be removed gets a marker, as Python leaves one. */
+/* Puts a marker over our entry, and over nobody else's.  *revision_out 0: it was not ours any more. */
 static tears_status put_marker(struct tears_lease *lease, struct t3_deadline deadline,
-                               struct tears_error *error_out)
+                               uint64_t *revision_out, struct tears_error *error_out)
 {
+    char attempt[T3_SOLO_ATTEMPT_BYTES];
+    snprintf(attempt, sizeof attempt, "%s.%" PRIu64, lease->id, ++lease->writes);
     const struct t3_solo_put put = {
-        .key = lease->name, .expected = lease->revision, .is_marker = true};
-    uint64_t revision = 0;
+        .key = lease->name, .expected = lease->revision, .attempt = attempt, .is_marker = true};
+    *revision_out = 0;
     const tears_status status =
-        t3_solo_put(lease->coord->leases, &put, deadline, &revision, error_out);
+        t3_solo_put(lease->coord->leases, &put, deadline, revision_out, error_out);
     return status == TEARS_CONFLICT || status == TEARS_NOT_FOUND ? TEARS_OK : status;
 }
 
-/* Removes the entry, if it is still ours. */
+/* Gives the entry up, if it is still ours. */
 static tears_status give_back(struct tears_lease *lease, struct tears_error *error_out)
 {
     struct tears_coord *coord = lease->coord;
     const struct t3_deadline deadline = t3_coord_patience(coord);
-    uint64_t removed = 0;
+    uint64_t revision = 0;
     tears_status status = check_bucket(lease, deadline, error_out);
     if (status == TEARS_CONFLICT) /* somebody else's now */
         return TEARS_OK;
     T3_TRY(status);
-    status =
-        t3_solo_remove(coord->leases, lease->name, lease->revision, deadline, &removed, error_out);
-    if (status == TEARS_UNSUPPORTED)
-        return put_marker(lease, deadline, error_out);
-    if (status == TEARS_NOT_FOUND)
-        return TEARS_OK;
-    if (status == TEARS_OK && removed > 0)
-        t3_solo_tell(coord->leases, lease->name);
-    if (status != TEARS_TIMEOUT && status != TEARS_UNAVAILABLE)
+    status = put_marker(lease, deadline, &revision, error_out);
+    if (status == TEARS_TIMEOUT ||
+        status == TEARS_UNAVAILABLE) /* done or not: twice does no harm */
+        status = put_marker(lease, deadline, &revision, error_out);
+    if (status != TEARS_OK)
         return status;
-    /* Nobody knows whether it is removed; to remove it twice does no harm. */
-    T3_TRY(
-        t3_solo_remove(coord->leases, lease->name, lease->revision, deadline, &removed, error_out));
-    t3_solo_tell(coord->leases, lease->name);
+    if (revision > 0) {
+        t3_coord_saw(coord, revision);
+        t3_marker_left(coord, lease->name, revision, &lease->epoch);
+    }
     return TEARS_OK;
 }
 
@@ -279,7 +278,7 @@ tears_status tears_lease_release(tears_lease *lease, struct tears_error *error_o
     if (atomic_load(&lease->state) != T3_LEASE_IS_RELEASED) {
         atomic_store(&lease->state, T3_LEASE_IS_RELEASED);
         status = give_back(lease, error_out);
-        t3_line_ended(lease->coord, tears_lease_name(lease), true);
+        t3_line_ended(lease->coord, tears_lease_name(lease), false);
     }
     t3_lease_leave(lease);
     return status;

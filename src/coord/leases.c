@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "coord/coord.h"
 #include "coord/line.h"
+#include "coord/marker.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -170,7 +171,7 @@ tears_status tears_lease_break(tears_coord *coord, struct tears_str name, uint64
     char key[TEARS_LEASE_NAME_BYTES_MAX + 1] = "";
     T3_AUTO(t3_solo_entry_done) struct t3_solo_entry found = {.is_there = false};
     struct t3_coord_epoch epoch;
-    uint64_t removed = 0;
+    uint64_t marker = 0;
     const struct t3_deadline deadline = t3_coord_patience(coord);
     t3_error_clear(error_out);
     T3_TRY(t3_coord_check_name(name, error_out));
@@ -183,11 +184,11 @@ tears_status tears_lease_break(tears_coord *coord, struct tears_str name, uint64
         return t3_fail(error_out, TEARS_CONFLICT, origin,
                        "'%s' has revision %" PRIu64 " now, not %" PRIu64, key, found.revision,
                        revision);
-    T3_TRY(t3_solo_remove(coord->leases, key, found.revision, deadline, &removed, error_out));
-    if (removed == 0)
-        return t3_fail(error_out, TEARS_CONFLICT, origin, "'%s' was written meanwhile", key);
-    t3_solo_tell(coord->leases, key);
-    t3_line_ended(coord, name, true);
-    return found.is_marker ? t3_fail(error_out, TEARS_NOT_FOUND, origin, "nobody holds '%s'", key)
-                           : TEARS_OK;
+    if (found.is_marker)
+        return t3_fail(error_out, TEARS_NOT_FOUND, origin, "nobody holds '%s'", key);
+    const struct t3_solo_put put = {.key = key, .expected = found.revision, .is_marker = true};
+    T3_TRY(t3_solo_put(coord->leases, &put, deadline, &marker, error_out));
+    t3_marker_left(coord, key, marker, &epoch);
+    t3_line_ended(coord, name, false);
+    return TEARS_OK;
 }

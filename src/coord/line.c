@@ -163,13 +163,13 @@ bool t3_line_let_pass(struct tears_coord *coord, struct t3_waiter *waiter, uint6
     return is_taken;
 }
 
-void t3_line_ended(struct tears_coord *coord, struct tears_str name, bool is_local)
+void t3_line_ended(struct tears_coord *coord, struct tears_str name, bool is_remote)
 {
     t3_lock(&coord->mutex);
     struct t3_line *line = find_locked(coord, name);
     if (line != NULL) {
         line->ends++;
-        line->end_is_remote = !is_local;
+        line->end_is_remote = is_remote;
         line->held_until_us = 0;
         t3_cond_signal(&line->first->cond);
     }

@@ -44,8 +44,8 @@ enum t3_line_wake t3_line_wait(struct tears_coord *coord, struct t3_waiter *wait
 bool t3_line_let_pass(struct tears_coord *coord, struct t3_waiter *waiter, uint64_t us,
                       uint64_t *until_us);
 
-/* The name was released, here or elsewhere; and: it was written. */
-void t3_line_ended(struct tears_coord *coord, struct tears_str name, bool is_local);
+/* The name was released, here or elsewhere; and: it was written elsewhere. */
+void t3_line_ended(struct tears_coord *coord, struct tears_str name, bool is_remote);
 void t3_line_taken(struct tears_coord *coord, struct tears_str name,
                    const struct t3_solo_news *news);
 

@@ -40,9 +40,7 @@ tears_status t3_solo_new(const struct t3_solo_options *options, struct t3_solo *
     solo->options = *options;
     memcpy(solo->bucket, bucket.ptr, bucket.len);
     snprintf(solo->subject_prefix, sizeof solo->subject_prefix, "$KV.%s.", solo->bucket);
-    snprintf(solo->told_prefix, sizeof solo->told_prefix, "%s.released.", solo->bucket);
     t3_nats_end_init(&solo->entries_end);
-    t3_nats_end_init(&solo->told_end);
     *solo_out = solo;
     return TEARS_OK;
 }

@@ -89,9 +89,6 @@ tears_status t3_solo_keys(struct t3_solo *solo, struct t3_deadline deadline,
                           tears_status (*found)(void *owner, struct tears_str key), void *owner,
                           struct tears_error *error_out);
 
-/* Tells other processes that something under the key was removed, without waiting; may be lost. */
-void t3_solo_tell(struct t3_solo *solo, const char *key);
-
 /* What other processes did. */
 struct t3_solo_news {
     struct tears_str key;

@@ -1,7 +1,7 @@
 /*
  * kv_solo_hear.c -- hears what other processes do to the entries of one bucket.
  *
- * Owns:     two subscriptions of core NATS: the bucket's own subjects, and notes of removals, which the stream does not announce.
+ * Owns:     a subscription of core NATS to the subjects that the stream takes its entries from.
  * Must not know: what entries say.
  * Threads:  the sink is called on threads of the NATS library.
  * Fails:    what is said while the connection is away is not heard.
@@ -57,17 +57,6 @@ static void on_entry(natsConnection *connection, natsSubscription *subscription,
     natsMsg_Destroy(message);
 }
 
-static void on_told(natsConnection *connection, natsSubscription *subscription, natsMsg *message,
-                    void *closure)
-{
-    struct t3_solo *solo = closure;
-    const struct t3_solo_news news = {.key = key_of(message, solo->told_prefix), .is_end = true};
-    (void)connection;
-    (void)subscription;
-    solo->sink.news(solo->sink.owner, &news);
-    natsMsg_Destroy(message);
-}
-
 static natsStatus subscribe(struct t3_solo *solo)
 {
     char subject[T3_KV_BUCKET_BYTES_MAX + 24];
@@ -77,11 +66,6 @@ static natsStatus subscribe(struct t3_solo *solo)
         natsConnection_Subscribe(&solo->entries, connection, subject, on_entry, solo);
     if (status == NATS_OK)
         status = t3_nats_end_watch(&solo->entries_end, solo->entries);
-    snprintf(subject, sizeof subject, "%s>", solo->told_prefix);
-    if (status == NATS_OK)
-        status = natsConnection_Subscribe(&solo->told, connection, subject, on_told, solo);
-    if (status == NATS_OK)
-        status = t3_nats_end_watch(&solo->told_end, solo->told);
     return status;
 }
 
@@ -98,13 +82,6 @@ tears_status t3_solo_hear(struct t3_solo *solo, const struct t3_solo_sink *sink,
     return TEARS_OK;
 }
 
-void t3_solo_tell(struct t3_solo *solo, const char *key)
-{
-    char subject[T3_KV_BUCKET_BYTES_MAX + 640];
-    snprintf(subject, sizeof subject, "%s%s", solo->told_prefix, key);
-    (void)natsConnection_Publish(solo->options.nats->connection, subject, "", 0);
-}
-
 void t3_solo_server(const struct t3_solo *solo, char server_out[T3_SOLO_SERVER_BYTES])
 {
     if (natsConnection_GetConnectedServerId(solo->options.nats->connection, server_out,
@@ -118,11 +95,8 @@ void t3_solo_free(struct t3_solo *solo)
         return;
     const bool entries_ended =
         t3_nats_end_subscription(solo->options.nats, &solo->entries_end, solo->entries);
-    const bool told_ended =
-        t3_nats_end_subscription(solo->options.nats, &solo->told_end, solo->told);
-    if (!entries_ended || !told_ended) /* better a leak than a callback after free */
+    if (!entries_ended) /* better a leak than a callback after free */
         return;
     t3_nats_end_done(&solo->entries_end);
-    t3_nats_end_done(&solo->told_end);
     t3_free(solo);
 }

@@ -17,12 +17,9 @@ struct t3_solo {
     struct t3_solo_options options;
     char bucket[T3_KV_BUCKET_BYTES_MAX + 1];
     char subject_prefix[T3_KV_BUCKET_BYTES_MAX + 16]; /* "$KV.b." */
-    char told_prefix[T3_KV_BUCKET_BYTES_MAX + 16];    /* "b.released." */
     struct t3_solo_sink sink;
     natsSubscription *entries;
-    natsSubscription *told;
     struct t3_nats_end entries_end;
-    struct t3_nats_end told_end;
 };
 
 #endif

@@ -138,9 +138,9 @@ static void test_lines(void **state)
     assert_int_equal(t3_line_join(coord, name, &second), TEARS_OK);
     assert_int_equal(t3_line_wait(coord, &first, 0, t3_deadline_in_ms(1000)), T3_LINE_LOOK);
     assert_int_equal(t3_line_wait(coord, &second, 0, t3_deadline_in_ms(10)), T3_LINE_TIMED_OUT);
-    t3_line_ended(coord, name, false);
-    assert_int_equal(t3_line_wait(coord, &first, far_us, t3_deadline_in_ms(1000)), T3_LINE_HEARD);
     t3_line_ended(coord, name, true);
+    assert_int_equal(t3_line_wait(coord, &first, far_us, t3_deadline_in_ms(1000)), T3_LINE_HEARD);
+    t3_line_ended(coord, name, false);
     assert_int_equal(t3_line_wait(coord, &first, far_us, t3_deadline_in_ms(1000)), T3_LINE_LOOK);
     t3_line_leave(coord, &first, t3_now_us() + 30000); /* it has got it, for 30 ms */
     const uint64_t began_us = t3_now_us();
