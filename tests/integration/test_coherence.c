@@ -812,6 +812,7 @@ static void a_batch_waits_for_what_is_leased(void **state)
 
 int main(void)
 {
+    test_nats_alone();
 #define SHARED(name)    cmocka_unit_test_setup_teardown(name, open_shared, close_world)
 #define CALM(name)      cmocka_unit_test_setup_teardown(name, open_calm, close_world)
 #define OWN(name)       cmocka_unit_test_setup_teardown(name, open_own, close_world)

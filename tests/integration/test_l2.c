@@ -449,16 +449,15 @@ static void say_again(natsConnection *connection, natsSubscription *subscription
 }
 
 /* A connection that repeats every answer, but not what it repeated itself. */
-static natsConnection *connect_repeater(const char *url)
+static natsConnection *connect_repeater(const char *url, natsSubscription **answers_out)
 {
     natsOptions *options = NULL;
     natsConnection *repeater = NULL;
-    natsSubscription *answers = NULL;
     assert_int_equal(natsOptions_Create(&options), NATS_OK);
     assert_int_equal(natsOptions_SetURL(options, url), NATS_OK);
     assert_int_equal(natsOptions_SetNoEcho(options, true), NATS_OK);
     assert_int_equal(natsConnection_Connect(&repeater, options), NATS_OK);
-    assert_int_equal(natsConnection_Subscribe(&answers, repeater, "_INBOX.>", say_again, NULL),
+    assert_int_equal(natsConnection_Subscribe(answers_out, repeater, "_INBOX.>", say_again, NULL),
                      NATS_OK);
     assert_int_equal(natsConnection_Flush(repeater), NATS_OK);
     natsOptions_Destroy(options);
@@ -471,13 +470,15 @@ static void test_an_answer_that_comes_twice_answers_nothing_else(void **state)
     struct fixture *f = *state;
     struct test_nats *server = test_nats_start(NULL);
     struct t3_l2 *l2 = test_l2_open(test_nats_url(server), "twice", "one", NULL);
-    natsConnection *repeater = connect_repeater(test_nats_url(server));
+    natsSubscription *answers = NULL;
+    natsConnection *repeater = connect_repeater(test_nats_url(server), &answers);
     put_change(f, l2, (struct change){1, "one", 1, UNSEEN, true});
     put_change(f, l2, (struct change){2, "two", 1, UNSEEN, true});
     for (int64_t i = 0; i < 400; i++) {
         const struct t3_l2_entry entry = get(f, l2, 1 + i % 2);
         assert_int_equal(entry.state, T3_L2_ROW);
     }
+    natsSubscription_Destroy(answers);
     natsConnection_Destroy(repeater);
     t3_l2_free(l2);
     test_nats_free(server);
@@ -666,6 +667,7 @@ static void test_doctor_finds_a_healthy_tier(void **state)
 
 int main(void)
 {
+    test_nats_alone();
     const struct CMUnitTest tests[] = {
         TEST(test_a_row_comes_back_as_it_went),
         TEST(test_many_rows_in_one_call),

@@ -1022,6 +1022,7 @@ static void test_every_failed_allocation_is_survived(void **state)
 
 int main(void)
 {
+    test_nats_alone();
     const struct CMUnitTest tests[] = {
         TEST(trap_02_a_slow_reader_cannot_put_the_old_row_back),
         TEST(trap_02_a_fill_over_a_marker_does_not_outlive_a_later_delete),

@@ -211,6 +211,7 @@ static void trap_25_an_older_answer_than_l2_has_does_not_replace_it(void **state
 
 int main(void)
 {
+    test_nats_alone();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trap_10_a_follower_that_lags_is_not_asked),
         cmocka_unit_test_setup_teardown(trap_25_an_older_answer_than_l1_has_is_kept_nowhere,

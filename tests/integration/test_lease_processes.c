@@ -402,6 +402,7 @@ static void test_token_above_what_a_database_has_seen(void **state)
 
 int main(int argc, char **argv)
 {
+    test_nats_alone();
     if (argc > 4)
         return run_worker(argv);
     program = argv[0];

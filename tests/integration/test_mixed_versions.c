@@ -385,6 +385,7 @@ static void trap_24_another_type_of_key(void **state)
 
 int main(void)
 {
+    test_nats_alone();
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
     const struct CMUnitTest tests[] = {
         TEST(trap_24_one_more_column),

@@ -1083,6 +1083,7 @@ static void what_the_trigger_costs(void **state)
 
 int main(int count, char **words)
 {
+    test_nats_alone();
     const struct CMUnitTest tests[] = {
         CASE(changes_by_psql_are_seen_by_all),
         CASE(an_update_that_leaves_the_version_is_seen),

@@ -221,6 +221,7 @@ static void w07_keys_that_look_alike(void **state)
 
 int main(void)
 {
+    test_nats_alone();
     const struct CMUnitTest tests[] = {
         IN_WORLD(w31_values_survive_every_tier),
         IN_WORLD(w06_notices_evict_keys_of_every_type),

@@ -437,6 +437,7 @@ static void notices_of_peers(void **state)
 
 int main(void)
 {
+    test_nats_alone();
     const struct CMUnitTest tests[] = {
         SHARED(w01_stale_fill_spoils_no_tier),
         OWN(w03_failed_put_leaves_nothing_stale),

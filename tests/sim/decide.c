@@ -56,8 +56,10 @@ static void make_room(struct sim_decisions *decisions, size_t len)
 void sim_decisions_copy(struct sim_decisions *to, const struct sim_decisions *from)
 {
     make_room(to, from->len + 1);
-    memcpy(to->values, from->values, from->len * sizeof(uint16_t));
-    memcpy(to->counts, from->counts, from->len * sizeof(uint16_t));
+    if (from->len > 0) {
+        memcpy(to->values, from->values, from->len * sizeof(uint16_t));
+        memcpy(to->counts, from->counts, from->len * sizeof(uint16_t));
+    }
     to->len = from->len;
 }
 

@@ -240,6 +240,11 @@ const char *test_nats_shared_url(void)
     return shared->url;
 }
 
+void test_nats_alone(void)
+{
+    unsetenv("TEARS_TEST_NATS_URL");
+}
+
 void test_namespace(char name[32])
 {
     static unsigned count;

@@ -41,6 +41,12 @@ void test_nats_free(struct test_nats *nats);
  */
 const char *test_nats_shared_url(void);
 
+/*
+ * From now on the shared server is this program's own: invalidation messages reach all namespaces of a server, so a test that
+ * counts them, or expects a row to stay in L1, must not share one with other programs.
+ */
+void test_nats_alone(void);
+
 /* Writes a namespace nobody else uses. */
 void test_namespace(char name[32]);
 

@@ -145,6 +145,7 @@ static void trap_02_an_overtaken_row_does_not_reach_l2(void **state)
 
 int main(void)
 {
+    test_nats_alone();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(trap_01_an_own_row_that_was_overtaken_is_not_kept,
                                         open_world, close_world),

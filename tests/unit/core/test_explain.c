@@ -308,6 +308,7 @@ static void doctor_tells_of_the_feed(void **state)
 
 int main(void)
 {
+    test_nats_alone();
     const struct CMUnitTest tests[] = {
         EXPLAIN_TEST(explaining_changes_nothing),
         EXPLAIN_TEST(all_tiers_hold_the_same_row),

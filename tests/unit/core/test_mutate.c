@@ -468,6 +468,7 @@ static void every_increment_of_two_processes_counts(void **state)
 
 int main(void)
 {
+    test_nats_alone();
     const struct CMUnitTest tests[] = {
         MUTATE_TEST(a_row_is_made_changed_and_seen_by_all),
         MUTATE_TEST(the_writer_reads_its_row_from_l1),

@@ -174,6 +174,21 @@ static bool wait_for_state(struct process *process, int64_t id, uint64_t state, 
     return true;
 }
 
+/* Reads until a reader has filled L2: a fill may be lost, and the next reader makes another. */
+static bool readers_fill(struct process *process, int64_t id, uint64_t ms)
+{
+    const struct tears_value key = tears_int(id);
+    const uint64_t until = now_ms() + ms;
+    while (explain(process, id)->l2.state != TEARS_COPY_ROW) {
+        if (now_ms() > until)
+            return false;
+        assert_int_equal(tears_evict(process->session, process->items, &key, 1), TEARS_OK);
+        (void)name_in(process, id);
+        pause_ms(20);
+    }
+    return true;
+}
+
 /* News of another process take a moment, and the bound at most. */
 static bool wait_for_name(struct process *process, int64_t id, const char *name)
 {
@@ -401,7 +416,7 @@ static void a_write_that_l3_refuses_is_taken_back(void **state)
     assert_int_equal(stats_of(&writer).announcements, 2);
     assert_true(wait_for_state(&writer, 1, TEARS_COPY_MARKER, 2000));
     assert_string_equal(name_in(&writer, 1), "kept");
-    assert_true(wait_for_state(&writer, 1, TEARS_COPY_ROW, 2000)); /* readers fill again */
+    assert_true(readers_fill(&writer, 1, 2000));
     end(&writer);
     embedded_close(&files.world);
 }
@@ -422,7 +437,7 @@ static void a_rollback_takes_back_what_was_announced(void **state)
     assert_int_equal(tears_rollback(writer.session), TEARS_OK);
     assert_true(wait_for_state(&writer, 1, TEARS_COPY_MARKER, 2000));
     assert_string_equal(name_in(&writer, 1), "old");
-    assert_true(wait_for_state(&writer, 1, TEARS_COPY_ROW, 2000)); /* readers fill again */
+    assert_true(readers_fill(&writer, 1, 2000));
     end(&writer);
     embedded_close(&files.world);
 }
@@ -581,6 +596,7 @@ static void without_strict_mode_the_old_row_stays(void **state)
 
 int main(int count, char **arguments)
 {
+    test_nats_alone();
     const struct CMUnitTest tests[] = {
         STRICT_TEST(a_write_is_announced_and_then_corrected),
         STRICT_TEST(an_update_a_delete_and_an_insert_are_announced),

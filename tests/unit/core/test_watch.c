@@ -263,6 +263,7 @@ static void without_l2_there_is_nothing_to_watch(void **state)
 
 int main(void)
 {
+    test_nats_alone();
     const struct CMUnitTest tests[] = {
         WATCH_TEST(a_table_without_a_collection_is_watched),
         WATCH_TEST(one_who_watches_all_sees_all),
