@@ -95,7 +95,7 @@ static void *race(void *owner)
 {
     struct racing *racing = owner;
     for (int i = 0; i < 20; i++) {
-        char nonce[16];
+        char nonce[24];
         snprintf(nonce, sizeof nonce, "race-%d", i);
         const tears_status status =
             tears_replay_guard_record(racing->guard, tears_str_c(nonce), NULL);
