@@ -196,9 +196,9 @@ static tears_status find_or_create(struct t3_kv *kv, struct tears_error *error_o
     log_differences(kv, &found);
     t3_breaker_close(&kv->breaker);
     atomic_store_explicit(&kv->bucket_is_suspect, false, memory_order_relaxed);
-    atomic_store_explicit(&kv->age_max_ms,
-                          found.max_age_ns > 0 ? ((uint64_t)found.max_age_ns + 999999) / 1000000 : 0,
-                          memory_order_relaxed);
+    atomic_store_explicit(
+        &kv->age_max_ms, found.max_age_ns > 0 ? ((uint64_t)found.max_age_ns + 999999) / 1000000 : 0,
+        memory_order_relaxed);
     atomic_store_explicit(&kv->bucket_losses, losses, memory_order_relaxed);
     /* Any replica answers a direct get, one that lags too: then an own write seems undone. */
     const bool is_direct = found.allow_direct && found.replicas <= 1;

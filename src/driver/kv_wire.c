@@ -100,7 +100,8 @@ tears_status t3_kv_parse_stored(struct tears_str json, struct t3_kv_stored *stor
             return TEARS_CORRUPT;
         stored.revision = (uint64_t)revision;
         const json_t *time = json_object_get(message, "time");
-        const struct tears_str when = tears_str_n(json_string_value(time), json_string_length(time));
+        const struct tears_str when =
+            tears_str_n(json_string_value(time), json_string_length(time));
         if (when.len == 0 || t3_timestamp_parse(when, &stored.stored_us) != TEARS_OK)
             stored.stored_us = 0;
         T3_TRY(decode_member(message, "hdrs", &stored.headers));

@@ -103,10 +103,10 @@ struct t3_l2_entry {
     int64_t version; /* from the header, else the row's version column; 0 unknown */
     enum t3_l2_lease lease;
     uint64_t lease_left_ms; /* of an active lease */
-    bool hides_nothing; /* a marker that was announced where nothing was: no version was ever under it */
+    bool
+        hides_nothing; /* a marker that was announced where nothing was: no version was ever under it */
     struct t3_row *row;
-    struct tears_str
-        origin; /* who wrote it, in the arena, or ""; t3_l2_inspect only */
+    struct tears_str origin; /* who wrote it, in the arena, or ""; t3_l2_inspect only */
 };
 
 /* Reads many keys in one round trip.  TEARS_OK, TEARS_UNAVAILABLE, TEARS_TIMEOUT, TEARS_NO_MEMORY. */

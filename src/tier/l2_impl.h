@@ -62,7 +62,8 @@ struct l2_feed {
     bool is_closing;
     _Atomic uint64_t epoch;      /* hash of the bucket's identity; 0: not known */
     _Atomic uint64_t generation; /* moves with every loss */
-    _Atomic uint64_t since_ms;   /* what was known before is older than the bucket; 0: it is still the first */
+    _Atomic uint64_t
+        since_ms; /* what was known before is older than the bucket; 0: it is still the first */
     _Atomic uint64_t woken_ms;
     _Atomic uint64_t revision;
     atomic_bool is_current;

@@ -35,11 +35,12 @@ struct t3_l3_call {
 
 /* A change that somebody made, as the database noted it in the same transaction. */
 struct t3_l3_note {
-    struct tears_str table; /* "": notes were thrown away for their age; anything may have changed */
+    struct tears_str
+        table; /* "": notes were thrown away for their age; anything may have changed */
     const struct tears_str *ids; /* the key's values as text, in the order of the primary key */
     size_t id_count;             /* 0: all rows of the table */
     bool is_deletion;
-    bool is_insertion; /* no row had this key just before */
+    bool is_insertion;        /* no row had this key just before */
     struct tears_str version; /* text of the version column (of a deleted row: its last); "" none */
     int64_t position;         /* grows from note to note; not in the order of commits */
 };
