@@ -269,9 +269,9 @@ static tears_status announce_window(struct announcing *announcing, const struct 
     T3_AUTO(t3_buf_done) struct t3_buf ids = {0};
     const size_t count = announcing->count;
     size_t *starts = t3_arena_array(announcing->arena, 2 * count, sizeof *starts);
-    size_t *ids_ends = starts + count;
     if (starts == NULL)
         return TEARS_NO_MEMORY;
+    size_t *ids_ends = starts + count;
     T3_TRY(t3_l2_put_keys(announcing->schema, keys, count, &text, starts));
     for (size_t i = 0; i < count; i++) {
         T3_TRY(t3_l2_put_ids(announcing->schema, &keys[i], text.ptr + starts[i], &ids));
