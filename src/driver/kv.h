@@ -68,17 +68,16 @@ enum t3_kv_outcome {
 
 struct t3_kv_request {
     enum t3_kv_verb verb;
-    const char *key;        /* NUL-terminated */
-    struct tears_str value; /* put */
-    uint64_t
-        expected; /* put, delete: the revision to replace, 0: nothing there; T3_KV_ANY_REVISION */
     bool has_version; /* put, delete: send `version` in the header Tears-Version */
-    int64_t version;
-    bool
-        is_fill; /* put, delete: send Tears-Fill: this is no change, only a reader's copy or lease */
-    uint64_t lease_ms; /* delete: send Tears-Lease: a marker of something under way; 0: none */
+    bool is_fill;     /* put, delete: send Tears-Fill: no change, only a reader's copy or lease */
+    const char *key;  /* NUL-terminated */
+    struct tears_str value; /* put */
     struct tears_str
         ids; /* put, delete: send Tears-Key, for a key whose text is a hash; "": none */
+    uint64_t
+        expected; /* put, delete: the revision to replace, 0: nothing there; T3_KV_ANY_REVISION */
+    int64_t version;
+    uint64_t lease_ms; /* delete: send Tears-Lease: a marker of something under way; 0: none */
     /* Results.  Texts live until t3_kv_release. */
     enum t3_kv_outcome outcome;
     tears_status
@@ -86,23 +85,23 @@ struct t3_kv_request {
     uint64_t revision;
     int64_t code;           /* REFUSED: the server's error code, 0 when it was not asked */
     struct tears_str found; /* get: the value */
-    bool found_has_version; /* get: the header Tears-Version is there and a number */
     int64_t found_version;
-    bool found_is_own; /* get: the header Tears-Origin names this writer */
-    bool found_is_fill;
     uint64_t found_lease_ms;       /* 0: no lease */
     struct tears_str found_epoch;  /* get: the header Tears-Epoch, or "" */
     struct tears_str found_origin; /* get: the header Tears-Origin, or "" */
+    bool found_has_version;        /* get: the header Tears-Version is there and a number */
+    bool found_is_own;             /* get: the header Tears-Origin names this writer */
+    bool found_is_fill;
     /* The driver's own. */
-    struct t3_kv *kv;
-    void *reply;
-    char *decoded;
     bool is_pending;
     bool is_unread;
     bool is_delivered;
     bool is_direct;
     bool bucket_missing; /* nobody listens */
     bool bucket_suspect; /* silence: a direct get from a bucket that is gone is not answered */
+    struct t3_kv *kv;
+    void *reply;
+    char *decoded;
 };
 
 struct t3_kv_call {
