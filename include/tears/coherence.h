@@ -160,7 +160,7 @@ struct tears_event {
 
 typedef struct tears_watch tears_watch;
 
-/** Receives news on a thread of the library; must not block or call the client. */
+/** Receives news that this client has obeyed, on a thread of the library; must not block or call the client. */
 typedef void (*tears_watch_fn)(void *owner, const struct tears_event *event);
 
 /**

@@ -84,8 +84,6 @@ static void take_notice(struct tears_client *client, struct tears_str payload)
             drop_table(one);
         return;
     }
-    if (t3_is_watched(&client->watchers))
-        t3_watchers_tell_notice(client, &notice);
     struct tears_collection *collection = t3_collection_lookup(client, notice.table);
     const struct t3_notice_receiver self = {
         .origin = tears_str_c(client->origin),
@@ -111,6 +109,8 @@ static void take_notice(struct tears_client *client, struct tears_str payload)
         obey(collection, &notice, &arena);
         break;
     }
+    if (t3_is_watched(&client->watchers)) /* last: what is told has been obeyed */
+        t3_watchers_tell_notice(client, &notice);
 }
 
 static void on_notice(void *owner, struct tears_str payload)
@@ -238,13 +238,13 @@ static bool concerns_l1(const struct t3_l2_event *event)
 static void on_event(void *owner, const struct t3_l2_event *event)
 {
     struct tears_client *client = owner;
-    if (t3_is_watched(&client->watchers))
-        t3_watchers_tell_l2(client, event);
     if (event->is_own)
         t3_count(&client->counters.feed_events_own, 1);
     if (concerns_l1(event))
         find_tables(client, event);
-    t3_count(&client->counters.feed_events, 1); /* last: what is counted has been obeyed */
+    t3_count(&client->counters.feed_events, 1); /* what is counted and told has been obeyed */
+    if (t3_is_watched(&client->watchers))
+        t3_watchers_tell_l2(client, event);
 }
 
 /* ---- trust --------------------------------------------------------------------------------- */

@@ -159,23 +159,6 @@ static tears_status ask(const struct catalogue *catalogue, struct tears_str sql,
     return t3_result_collect(stmt, call->arena, result_out, call->error);
 }
 
-static const struct tears_value *cell(const struct t3_result *result, size_t row, size_t column)
-{
-    return &result->values[row * result->column_count + column];
-}
-
-static struct tears_str text_cell(const struct t3_result *result, size_t row, size_t column)
-{
-    const struct tears_value *value = cell(result, row, column);
-    return value->kind == TEARS_KIND_TEXT ? value->as.bytes : TEARS_STR("");
-}
-
-static int64_t int_cell(const struct t3_result *result, size_t row, size_t column)
-{
-    const struct tears_value *value = cell(result, row, column);
-    return value->kind == TEARS_KIND_INT ? value->as.integer : 0;
-}
-
 static tears_status fail_table(const struct catalogue *catalogue, tears_status status,
                                const char *cause)
 {
@@ -201,12 +184,13 @@ static tears_status check_table(const struct catalogue *catalogue, struct table_
             &found));
     if (found.row_count == 0)
         return fail_table(catalogue, TEARS_NOT_FOUND, "there is no such table");
-    if (t3_str_is(text_cell(&found, 0, 0), "view"))
+    if (t3_str_is(t3_result_text(&found, 0, 0), "view"))
         return fail_table(catalogue, TEARS_INVALID, "a view has no primary key");
-    if (int_cell(&found, 0, 3) == 0)
+    if (t3_result_number(&found, 0, 3) == 0)
         return fail_table(catalogue, TEARS_INVALID, "the table has no primary key");
-    facts_out->rowid_key = int_cell(&found, 0, 1) == 0 && int_cell(&found, 0, 2) == 0;
-    facts_out->sql = text_cell(&found, 0, 4);
+    facts_out->rowid_key =
+        t3_result_number(&found, 0, 1) == 0 && t3_result_number(&found, 0, 2) == 0;
+    facts_out->sql = t3_result_text(&found, 0, 4);
     return TEARS_OK;
 }
 
@@ -280,12 +264,12 @@ enum { COLUMN_NAME, COLUMN_TYPE, COLUMN_NOT_NULL, COLUMN_DEFAULT, COLUMN_KEY, CO
 static void describe_column(const struct t3_result *info, size_t row, bool rowid_key,
                             struct t3_catalogue_column *column)
 {
-    const bool in_key = int_cell(info, row, COLUMN_KEY) > 0;
-    column->def.name = text_cell(info, row, COLUMN_NAME);
-    column->sql_type = text_cell(info, row, COLUMN_TYPE);
-    column->def.nullable = int_cell(info, row, COLUMN_NOT_NULL) == 0 && !in_key;
-    column->def.server_default = text_cell(info, row, COLUMN_DEFAULT);
-    column->generated = int_cell(info, row, COLUMN_HIDDEN) >= 2; /* 2 virtual, 3 stored */
+    const bool in_key = t3_result_number(info, row, COLUMN_KEY) > 0;
+    column->def.name = t3_result_text(info, row, COLUMN_NAME);
+    column->sql_type = t3_result_text(info, row, COLUMN_TYPE);
+    column->def.nullable = t3_result_number(info, row, COLUMN_NOT_NULL) == 0 && !in_key;
+    column->def.server_default = t3_result_text(info, row, COLUMN_DEFAULT);
+    column->generated = t3_result_number(info, row, COLUMN_HIDDEN) >= 2; /* 2 virtual, 3 stored */
     set_type(&column->def, column->sql_type);
     column->def.immutable = column->def.type == TEARS_TYPE_TSVECTOR; /* the database's own */
     if (in_key && rowid_key)
@@ -311,7 +295,7 @@ static tears_status describe_columns(const struct catalogue *catalogue,
         if (columns[i].def.type == TEARS_TYPE_ENUM &&
             find_labels(facts->sql, arena, &columns[i].def) != TEARS_OK)
             return t3_fail_memory(catalogue->call->error, L3_LITE_ORIGIN);
-        const int64_t place = int_cell(&info, i, COLUMN_KEY); /* from 1, in key order */
+        const int64_t place = t3_result_number(&info, i, COLUMN_KEY); /* from 1, in key order */
         if (place <= 0 || (uint64_t)place > info.row_count)
             continue;
         key[place - 1] = columns[i].def.name;
@@ -329,8 +313,13 @@ static tears_status describe_columns(const struct catalogue *catalogue,
 static size_t run_of(const struct t3_result *result, size_t row)
 {
     size_t end = row + 1;
-    while (end < result->row_count && tears_value_equal(cell(result, row, 0), cell(result, end, 0)))
+    const struct tears_value value = t3_result_at(result, row, 0);
+    while (end < result->row_count) {
+        const struct tears_value other = t3_result_at(result, end, 0);
+        if (!tears_value_equal(&value, &other))
+            break;
         end++;
+    }
     return end - row;
 }
 
@@ -342,7 +331,7 @@ static struct tears_str *texts_of(const struct t3_result *result, size_t row, si
     if (texts == NULL)
         return NULL;
     for (size_t i = 0; i < count; i++)
-        texts[i] = text_cell(result, row + i, column);
+        texts[i] = t3_result_text(result, row + i, column);
     return texts;
 }
 
@@ -362,16 +351,16 @@ static tears_status describe_foreign_keys(const struct catalogue *catalogue,
     for (size_t row = 0; row < list.row_count; row += run_of(&list, row)) {
         const size_t count = run_of(&list, row);
         struct tears_foreign_key_def *key = &keys[def->foreign_key_count++];
-        key->references_table = text_cell(&list, row, TABLE);
-        key->on_update = text_cell(&list, row, ON_UPDATE);
-        key->on_delete = text_cell(&list, row, ON_DELETE);
+        key->references_table = t3_result_text(&list, row, TABLE);
+        key->on_update = t3_result_text(&list, row, ON_UPDATE);
+        key->on_delete = t3_result_text(&list, row, ON_DELETE);
         key->columns = texts_of(&list, row, count, FROM, arena);
         key->references_columns = texts_of(&list, row, count, TO, arena);
         if (key->columns == NULL || key->references_columns == NULL)
             return t3_fail_memory(catalogue->call->error, L3_LITE_ORIGIN);
         key->column_count = count;
         /* No column named: the other table's primary key is meant. */
-        key->references_column_count = text_cell(&list, row, TO).len > 0 ? count : 0;
+        key->references_column_count = t3_result_text(&list, row, TO).len > 0 ? count : 0;
     }
     def->foreign_keys = keys;
     return TEARS_OK;
@@ -399,15 +388,17 @@ static tears_status describe_indexes(const struct catalogue *catalogue,
         struct tears_str *columns = texts_of(&list, row, count, COLUMN, arena);
         if (columns == NULL)
             return t3_fail_memory(catalogue->call->error, L3_LITE_ORIGIN);
-        if (t3_str_is(text_cell(&list, row, ORIGIN), "u"))
-            uniques[def->unique_constraint_count++] = (struct tears_unique_def){
-                .name = text_cell(&list, row, NAME), .columns = columns, .column_count = count};
+        if (t3_str_is(t3_result_text(&list, row, ORIGIN), "u"))
+            uniques[def->unique_constraint_count++] =
+                (struct tears_unique_def){.name = t3_result_text(&list, row, NAME),
+                                          .columns = columns,
+                                          .column_count = count};
         else
             indexes[def->index_count++] =
-                (struct tears_index_def){.name = text_cell(&list, row, NAME),
+                (struct tears_index_def){.name = t3_result_text(&list, row, NAME),
                                          .columns = columns,
                                          .column_count = count,
-                                         .unique = int_cell(&list, row, IS_UNIQUE) != 0};
+                                         .unique = t3_result_number(&list, row, IS_UNIQUE) != 0};
     }
     def->indexes = indexes;
     def->unique_constraints = uniques;

@@ -123,29 +123,6 @@ static tears_status ask(struct catalogue *catalogue, const char *sql, int64_t id
                                                 tears_str_c(sql), &parameter, 1, result_out);
 }
 
-static struct tears_value cell(const struct t3_result *result, size_t row, size_t column)
-{
-    return result->values[row * result->column_count + column];
-}
-
-static struct tears_str text(const struct t3_result *result, size_t row, size_t column)
-{
-    const struct tears_value value = cell(result, row, column);
-    return value.kind == TEARS_KIND_TEXT ? value.as.bytes : TEARS_STR("");
-}
-
-static int64_t number(const struct t3_result *result, size_t row, size_t column)
-{
-    const struct tears_value value = cell(result, row, column);
-    return value.kind == TEARS_KIND_INT ? value.as.integer : 0;
-}
-
-static bool truth(const struct t3_result *result, size_t row, size_t column)
-{
-    const struct tears_value value = cell(result, row, column);
-    return value.kind == TEARS_KIND_BOOL && value.as.boolean;
-}
-
 static void split_name(struct tears_str table, struct tears_str *schema_out,
                        struct tears_str *name_out)
 {
@@ -169,12 +146,12 @@ static tears_status find_table(struct catalogue *catalogue, int64_t *id_out)
         return t3_fail(call->error, TEARS_NOT_FOUND, T3_PG_ORIGIN,
                        "there is no table '" T3_STR_FMT "' in the database",
                        T3_STR_ARG(catalogue->table));
-    const struct tears_str kind = text(&result, 0, 1);
+    const struct tears_str kind = t3_result_text(&result, 0, 1);
     if (t3_str_is(kind, "v") || t3_str_is(kind, "m"))
         return t3_fail(call->error, TEARS_INVALID, T3_PG_ORIGIN,
                        "'" T3_STR_FMT "' is a view: it has no primary key to find rows by",
                        T3_STR_ARG(catalogue->table));
-    *id_out = number(&result, 0, 0);
+    *id_out = t3_result_number(&result, 0, 0);
     return TEARS_OK;
 }
 
@@ -225,8 +202,8 @@ static tears_status set_labels(struct catalogue *catalogue, int64_t type_id,
         return out_of_memory(catalogue);
     size_t count = 0;
     for (size_t i = 0; i < labels->row_count; i++)
-        if (number(labels, i, 0) == type_id)
-            values[count++] = text(labels, i, 1);
+        if (t3_result_number(labels, i, 0) == type_id)
+            values[count++] = t3_result_text(labels, i, 1);
     def->enum_values = values;
     def->enum_value_count = count;
     return TEARS_OK;
@@ -236,12 +213,12 @@ static tears_status set_type(struct catalogue *catalogue, size_t row,
                              struct t3_catalogue_column *column)
 {
     const struct t3_result *columns = &catalogue->columns;
-    const struct tears_str name = text(columns, row, COLUMN_TYPE_NAME);
-    const int64_t modifier = number(columns, row, COLUMN_MODIFIER);
-    if (t3_str_is(text(columns, row, COLUMN_TYPE_KIND), "e")) {
+    const struct tears_str name = t3_result_text(columns, row, COLUMN_TYPE_NAME);
+    const int64_t modifier = t3_result_number(columns, row, COLUMN_MODIFIER);
+    if (t3_str_is(t3_result_text(columns, row, COLUMN_TYPE_KIND), "e")) {
         column->def.type = TEARS_TYPE_ENUM;
         column->def.enum_name = name;
-        return set_labels(catalogue, number(columns, row, COLUMN_TYPE_ID), &column->def);
+        return set_labels(catalogue, t3_result_number(columns, row, COLUMN_TYPE_ID), &column->def);
     }
     column->def.type = type_of(name);
     if (t3_str_is(name, "vector") && modifier > 0) { /* pgvector, with its dimensions */
@@ -264,13 +241,13 @@ static tears_status set_column(struct catalogue *catalogue, size_t row)
 {
     const struct t3_result *columns = &catalogue->columns;
     struct t3_catalogue_column *column = &catalogue->out[row];
-    const int64_t place = number(columns, row, COLUMN_KEY_PLACE);
-    column->def.name = text(columns, row, COLUMN_NAME);
-    column->def.nullable = !truth(columns, row, COLUMN_NOT_NULL);
-    column->sql_type = text(columns, row, COLUMN_SQL_TYPE);
-    column->generated = truth(columns, row, COLUMN_GENERATED);
+    const int64_t place = t3_result_number(columns, row, COLUMN_KEY_PLACE);
+    column->def.name = t3_result_text(columns, row, COLUMN_NAME);
+    column->def.nullable = !t3_result_truth(columns, row, COLUMN_NOT_NULL);
+    column->sql_type = t3_result_text(columns, row, COLUMN_SQL_TYPE);
+    column->generated = t3_result_truth(columns, row, COLUMN_GENERATED);
     if (!column->generated || place > 0) /* a generated key is still one the database fills in */
-        column->def.server_default = text(columns, row, COLUMN_DEFAULT);
+        column->def.server_default = t3_result_text(columns, row, COLUMN_DEFAULT);
     if (place > 0 && (uint64_t)place <= columns->row_count) {
         catalogue->primary_key[place - 1] = column->def.name;
         catalogue->primary_key_count++;
@@ -322,17 +299,17 @@ static tears_status set_foreign_key(struct catalogue *catalogue, size_t first, s
     if (here == NULL || there == NULL)
         return out_of_memory(catalogue);
     for (size_t i = first; i < end; i++) {
-        here[i - first] = text(rows, i, FK_COLUMN);
-        there[i - first] = text(rows, i, FK_REMOTE);
+        here[i - first] = t3_result_text(rows, i, FK_COLUMN);
+        there[i - first] = t3_result_text(rows, i, FK_REMOTE);
     }
-    def->name = text(rows, first, FK_NAME);
+    def->name = t3_result_text(rows, first, FK_NAME);
     def->columns = here;
     def->column_count = end - first;
-    def->references_table = text(rows, first, FK_TABLE);
+    def->references_table = t3_result_text(rows, first, FK_TABLE);
     def->references_columns = there;
     def->references_column_count = end - first;
-    def->on_delete = action_of(text(rows, first, FK_ON_DELETE));
-    def->on_update = action_of(text(rows, first, FK_ON_UPDATE));
+    def->on_delete = action_of(t3_result_text(rows, first, FK_ON_DELETE));
+    def->on_update = action_of(t3_result_text(rows, first, FK_ON_UPDATE));
     return TEARS_OK;
 }
 
@@ -358,8 +335,8 @@ static tears_status set_foreign_keys(struct catalogue *catalogue, struct tears_s
     size_t count = 0;
     for (size_t first = 0; first < rows->row_count;) {
         size_t end = first + 1;
-        while (end < rows->row_count &&
-               t3_str_equal(text(rows, end, FK_NAME), text(rows, first, FK_NAME)))
+        while (end < rows->row_count && t3_str_equal(t3_result_text(rows, end, FK_NAME),
+                                                     t3_result_text(rows, first, FK_NAME)))
             end++;
         T3_TRY(set_foreign_key(catalogue, first, end, &keys[count]));
         set_reference(catalogue, &keys[count++]);
@@ -408,7 +385,7 @@ tears_status t3_l3_pg_tables(struct t3_l3 *l3, struct t3_l3_call *call,
     if (names == NULL)
         return t3_fail_memory(call->error, T3_PG_ORIGIN);
     for (size_t i = 0; i < result.row_count; i++)
-        names[i] = text(&result, i, 0);
+        names[i] = t3_result_text(&result, i, 0);
     *names_out = names;
     *count_out = result.row_count;
     return TEARS_OK;

@@ -93,29 +93,6 @@ static tears_status run(struct t3_l3 *l3, struct t3_l3_call *call, struct tears_
     return t3_l3_pg_query(l3, call, sql, NULL, 0, &ignored);
 }
 
-static struct tears_value cell(const struct t3_result *result, size_t row, size_t column)
-{
-    return result->values[row * result->column_count + column];
-}
-
-static struct tears_str text(const struct t3_result *result, size_t row, size_t column)
-{
-    const struct tears_value value = cell(result, row, column);
-    return value.kind == TEARS_KIND_TEXT ? value.as.bytes : TEARS_STR("");
-}
-
-static int64_t number(const struct t3_result *result, size_t row, size_t column)
-{
-    const struct tears_value value = cell(result, row, column);
-    return value.kind == TEARS_KIND_INT ? value.as.integer : 0;
-}
-
-static bool truth(const struct t3_result *result, size_t row, size_t column)
-{
-    const struct tears_value value = cell(result, row, column);
-    return value.kind == TEARS_KIND_BOOL && value.as.boolean;
-}
-
 static tears_status find_outbox(struct t3_l3 *l3, struct t3_l3_call *call,
                                 struct t3_outbox_place *place_out)
 {
@@ -124,9 +101,9 @@ static tears_status find_outbox(struct t3_l3 *l3, struct t3_l3_call *call,
     T3_TRY(t3_l3_pg_query(l3, call, TEARS_STR(T3_OUTBOX_FIND_SQL), NULL, 0, &result));
     if (result.row_count == 0)
         return TEARS_OK;
-    place_out->id = number(&result, 0, FIND_ID);
-    place_out->name = text(&result, 0, FIND_NAME);
-    place_out->schema = text(&result, 0, FIND_SCHEMA);
+    place_out->id = t3_result_number(&result, 0, FIND_ID);
+    place_out->name = t3_result_text(&result, 0, FIND_NAME);
+    place_out->schema = t3_result_text(&result, 0, FIND_SCHEMA);
     return TEARS_OK;
 }
 
@@ -138,7 +115,7 @@ static tears_status names_of(struct t3_l3_call *call, const struct t3_result *re
     if (names == NULL)
         return t3_fail_memory(call->error, T3_PG_ORIGIN);
     for (size_t i = 0; i < result->row_count; i++)
-        names[i] = text(result, i, 0);
+        names[i] = t3_result_text(result, i, 0);
     *names_out = names;
     return TEARS_OK;
 }
@@ -172,12 +149,12 @@ static tears_status find_target(struct t3_l3 *l3, struct t3_l3_call *call, struc
         return t3_fail(call->error, TEARS_NOT_FOUND, T3_PG_ORIGIN,
                        "there is no table '" T3_STR_FMT "' in the database", T3_STR_ARG(name));
     target_out->given = name;
-    target_out->table = text(&result, 0, TABLE_NAME);
-    target_out->is_partitioned = truth(&result, 0, TABLE_PARTITIONED);
-    target_out->function = text(&result, 0, TABLE_FUNCTION);
-    target_out->body = text(&result, 0, TABLE_BODY);
-    target_out->argument = text(&result, 0, TABLE_ARGUMENT);
-    target_out->triggers = number(&result, 0, TABLE_TRIGGERS);
+    target_out->table = t3_result_text(&result, 0, TABLE_NAME);
+    target_out->is_partitioned = t3_result_truth(&result, 0, TABLE_PARTITIONED);
+    target_out->function = t3_result_text(&result, 0, TABLE_FUNCTION);
+    target_out->body = t3_result_text(&result, 0, TABLE_BODY);
+    target_out->argument = t3_result_text(&result, 0, TABLE_ARGUMENT);
+    target_out->triggers = t3_result_number(&result, 0, TABLE_TRIGGERS);
     return TEARS_OK;
 }
 
@@ -389,7 +366,7 @@ static tears_status remove_outbox(struct t3_l3 *l3, struct t3_l3_call *call,
     for (size_t i = 0; i < functions.row_count; i++) {
         t3_buf_clear(&sql);
         T3_TRY(t3_buf_put(&sql, TEARS_STR("DROP FUNCTION ")));
-        T3_TRY(t3_buf_put(&sql, text(&functions, i, 0)));
+        T3_TRY(t3_buf_put(&sql, t3_result_text(&functions, i, 0)));
         T3_TRY(t3_buf_put(&sql, TEARS_STR("() CASCADE")));
         T3_TRY(run(l3, call, t3_buf_str(&sql)));
     }
@@ -460,7 +437,7 @@ static tears_status look_at(struct t3_l3 *l3, struct t3_l3_call *call,
     T3_TRY(ask(l3, call, tailer_sql, outbox->id, &tailer));
     T3_TRY(names_of(call, &tables, &look_out->tables));
     look_out->table_count = tables.row_count;
-    look_out->has_tailer = tailer.row_count > 0 && truth(&tailer, 0, 0);
+    look_out->has_tailer = tailer.row_count > 0 && t3_result_truth(&tailer, 0, 0);
     look_out->is_installed = true;
     return TEARS_OK;
 }
@@ -491,9 +468,9 @@ static tears_status status_of(struct t3_l3 *l3, struct t3_l3_call *call,
         t3_buf_put(&sql, outbox.name) != TEARS_OK)
         return t3_fail_memory(call->error, T3_PG_ORIGIN);
     T3_TRY(t3_l3_pg_query(l3, call, t3_buf_str(&sql), NULL, 0, &waiting));
-    const int64_t oldest_ms = number(&waiting, 0, 1);
+    const int64_t oldest_ms = t3_result_number(&waiting, 0, 1);
     status_out->installed = 1;
-    status_out->waiting = (uint64_t)number(&waiting, 0, 0);
+    status_out->waiting = (uint64_t)t3_result_number(&waiting, 0, 0);
     status_out->oldest_ms = oldest_ms > 0 ? (uint64_t)oldest_ms : 0;
     status_out->has_tailer = seen.has_tailer;
     status_out->tables = seen.tables;
