@@ -1,5 +1,5 @@
 #!/bin/sh
-# Leases from the command line, when the tests have a NATS server; and the commands of docs/guide/leases.md.
+# Leases from the command line, when the tests have a NATS server; the guide's own commands are run by tests/project/guide_commands.sh.
 . "$(dirname "$0")/support.sh"
 
 what_is_wrong_is_said()
@@ -116,20 +116,6 @@ a_signal_is_passed_on()
     expect_out ''
 }
 
-# Every line of the guide's ```sh blocks is run; each has to succeed.
-the_guide_runs()
-{
-    guide=$(dirname "$0")/../../docs/guide/leases.md
-    awk '/^```/ { inside = $0 == "```sh"; next } inside' "$guide" > "$folder/guide.sh"
-    [ -s "$folder/guide.sh" ] || fail 'the guide has no commands'
-    ran='the commands of docs/guide/leases.md'
-    mkdir "$folder/bin"
-    ln -s "$(realpath "$tears")" "$folder/bin/tears"
-    code=0
-    (cd "$folder" && PATH=$folder/bin:$PATH sh -eux guide.sh) > "$out" 2> "$err" || code=$?
-    expect 0
-}
-
 what_is_wrong_is_said
 if [ -z "${TEARS_TEST_NATS_URL:-}" ]; then
     echo 'without a server: nothing is held (./dev test starts one)'
@@ -143,4 +129,3 @@ one_at_a_time
 a_broken_lease_stops_its_command
 a_command_that_does_not_listen_is_killed
 a_signal_is_passed_on
-the_guide_runs

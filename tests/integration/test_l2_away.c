@@ -108,42 +108,6 @@ static uint64_t refusal_us(struct fixture *f)
     return best;
 }
 
-static void test_server_down_at_open(void **state)
-{
-    struct fixture *f = start(NULL);
-    (void)state;
-    test_nats_end(f->server);
-    open_l2(f);
-    assert_false(t3_l2_is_connected(f->l2));
-    assert_true(refusal_us(f) < 1000);
-    assert_int_equal(put(f, "x", 1).status, TEARS_UNAVAILABLE);
-    test_nats_again(f->server);
-    assert_true(works_again(f));
-    assert_true(test_wait_for(&f->news.reconnected, 1));
-    assert_int_equal(put(f, "x", 1).status, TEARS_OK);
-    finish(f);
-}
-
-static void test_server_dies_and_comes_back_empty(void **state)
-{
-    struct fixture *f = start(NULL);
-    struct t3_l2_entry entry;
-    (void)state;
-    open_l2(f);
-    assert_int_equal(put(f, "before", 1).status, TEARS_OK);
-    test_nats_kill(f->server);
-    sleep_ms(100);
-    assert_true(refusal_us(f) < 1000);
-    test_nats_again(f->server);
-    assert_true(works_again(f)); /* the bucket was in memory: it is made again */
-    assert_int_equal(get_entry(f, &entry), TEARS_OK);
-    assert_int_equal(entry.state, T3_L2_ABSENT);
-    assert_int_equal(put(f, "after", 2).status, TEARS_OK);
-    assert_int_equal(get_entry(f, &entry), TEARS_OK);
-    assert_int_equal(entry.state, T3_L2_ROW);
-    finish(f);
-}
-
 /* Puts until the row itself is there: while the bucket becomes another one, a marker may stand for it, and only who has seen that
  * one puts a row over it. */
 static bool puts_again(struct fixture *f, int64_t version)
@@ -166,6 +130,42 @@ static bool puts_again(struct fixture *f, int64_t version)
         sleep_ms(20);
     }
     return false;
+}
+
+static void test_server_down_at_open(void **state)
+{
+    struct fixture *f = start(NULL);
+    (void)state;
+    test_nats_end(f->server);
+    open_l2(f);
+    assert_false(t3_l2_is_connected(f->l2));
+    assert_true(refusal_us(f) < 1000);
+    assert_int_equal(put(f, "x", 1).status, TEARS_UNAVAILABLE);
+    test_nats_again(f->server);
+    assert_true(works_again(f));
+    assert_true(test_wait_for(&f->news.reconnected, 1));
+    assert_true(put(f, "x", 1).status == TEARS_OK || puts_again(f, 2));
+    finish(f);
+}
+
+static void test_server_dies_and_comes_back_empty(void **state)
+{
+    struct fixture *f = start(NULL);
+    struct t3_l2_entry entry;
+    (void)state;
+    open_l2(f);
+    assert_int_equal(put(f, "before", 1).status, TEARS_OK);
+    test_nats_kill(f->server);
+    sleep_ms(100);
+    assert_true(refusal_us(f) < 1000);
+    test_nats_again(f->server);
+    assert_true(works_again(f)); /* the bucket was in memory: it is made again */
+    assert_int_equal(get_entry(f, &entry), TEARS_OK);
+    assert_int_equal(entry.state, T3_L2_ABSENT);
+    assert_true(put(f, "after", 2).status == TEARS_OK || puts_again(f, 3));
+    assert_int_equal(get_entry(f, &entry), TEARS_OK);
+    assert_int_equal(entry.state, T3_L2_ROW);
+    finish(f);
 }
 
 /* Deletes the stream under the tier's feet. */
