@@ -10,6 +10,16 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
+struct tears_str t3_str_trim(struct tears_str a, const char *blanks)
+{
+    const size_t count = strlen(blanks);
+    while (a.len > 0 && memchr(blanks, a.ptr[0], count) != NULL)
+        a = t3_str_from(a, 1);
+    while (a.len > 0 && memchr(blanks, a.ptr[a.len - 1], count) != NULL)
+        a.len--;
+    return a;
+}
+
 bool t3_str_equal_nocase(struct tears_str a, struct tears_str b)
 {
     if (a.len != b.len)

@@ -28,6 +28,11 @@ static inline struct tears_str t3_str_from(struct tears_str a, size_t at)
     return at < a.len ? tears_str_n(a.ptr + at, a.len - at) : tears_str_n(a.ptr, 0);
 }
 
+#define T3_BLANKS " \t\n\v\f\r" /* as isspace has them in the C locale */
+
+/* The text without those of the characters in `blanks` that it begins and ends with. */
+struct tears_str t3_str_trim(struct tears_str a, const char *blanks);
+
 /* ASCII only, as SQL keywords and schemes need. */
 bool t3_str_equal_nocase(struct tears_str a, struct tears_str b);
 

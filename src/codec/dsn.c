@@ -168,23 +168,9 @@ void tears_dsn_redact(struct tears_str dsn, char shown_out[TEARS_DSN_SHOWN_BYTES
 
 /* ---- pools ------------------------------------------------------------------------------------- */
 
-static bool is_blank(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static struct tears_str trim(struct tears_str text)
-{
-    while (text.len > 0 && is_blank(text.ptr[0]))
-        text = t3_str_from(text, 1);
-    while (text.len > 0 && is_blank(text.ptr[text.len - 1]))
-        text.len--;
-    return text;
-}
-
 uint64_t tears_pool_idle_ms(struct tears_str seconds, bool *usable_out)
 {
-    const struct tears_str text = trim(seconds);
+    const struct tears_str text = t3_str_trim(seconds, T3_BLANKS);
     double number = IDLE_SECONDS;
     bool is_usable = text.len == 0 || t3_double_parse(text, &number) == TEARS_OK;
     is_usable = is_usable && isfinite(number) && number > 0 && number <= IDLE_SECONDS_MAX;

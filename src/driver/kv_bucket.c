@@ -10,11 +10,10 @@
 #include "driver/kv_bucket.h"
 
 #include "base/str.h"
+#include "driver/js_answer.h"
 #include "driver/kv_wire.h"
 
 #include <inttypes.h>
-#include <jansson.h>
-
 struct t3_kv_settings t3_kv_settings_wanted(bool on_file, uint64_t replicas)
 {
     const struct t3_kv_settings wanted = {
@@ -63,15 +62,6 @@ static uint64_t unsigned_of(const json_t *object, const char *member)
     return value > 0 ? (uint64_t)value : 0;
 }
 
-static int64_t code_of(const json_t *answer)
-{
-    const json_t *error = json_object_get(answer, "error");
-    int64_t code = json_integer_value(json_object_get(error, "err_code"));
-    if (code == 0)
-        code = json_integer_value(json_object_get(error, "code"));
-    return code != 0 ? code : -1;
-}
-
 void t3_kv_parse_info(struct tears_str json, struct t3_kv_settings *found_out, int64_t *code_out)
 {
     *code_out = -1;
@@ -92,7 +82,7 @@ void t3_kv_parse_info(struct tears_str json, struct t3_kv_settings *found_out, i
         *found_out = found;
         *code_out = 0;
     } else if (json_object_get(answer, "error") != NULL) {
-        *code_out = code_of(answer);
+        *code_out = t3_js_error_of(answer);
     }
     json_decref(answer);
 }

@@ -10,11 +10,10 @@
 #include "driver/kv_follow_wire.h"
 
 #include "base/str.h"
+#include "driver/js_answer.h"
 #include "driver/kv_bucket.h"
 
 #include <inttypes.h>
-#include <jansson.h>
-
 enum { NANOSECONDS = 1000000, DIGITS_MAX = 19 };
 
 tears_status t3_follow_put_consumer(const struct t3_follow_consumer_settings *settings,
@@ -29,15 +28,6 @@ tears_status t3_follow_put_consumer(const struct t3_follow_consumer_settings *se
                          ",\"mem_storage\":true,\"num_replicas\":1}}",
                          settings->bucket, settings->deliver, settings->sequence,
                          settings->heartbeat_ms * NANOSECONDS, settings->inactive_ms * NANOSECONDS);
-}
-
-static int64_t code_of(const json_t *answer)
-{
-    const json_t *error = json_object_get(answer, "error");
-    int64_t code = json_integer_value(json_object_get(error, "err_code"));
-    if (code == 0)
-        code = json_integer_value(json_object_get(error, "code"));
-    return code != 0 ? code : -1;
 }
 
 /* Whether the text can be part of a subject as it is. */
@@ -58,7 +48,7 @@ void t3_follow_parse_consumer(struct tears_str json, char name_out[T3_FOLLOW_CON
     const size_t len = json_string_length(member);
     *code_out = -1;
     if (json_object_get(answer, "error") != NULL) {
-        *code_out = code_of(answer);
+        *code_out = t3_js_error_of(answer);
     } else if (name != NULL && len < T3_FOLLOW_CONSUMER_BYTES && is_token(name, len)) {
         memcpy(name_out, name, len + 1);
         *code_out = 0;
@@ -80,7 +70,7 @@ void t3_follow_parse_stream(struct tears_str json, struct t3_follow_stream *stre
     const json_t *last = json_object_get(json_object_get(answer, "state"), "last_seq");
     *code_out = -1;
     if (json_object_get(answer, "error") != NULL) {
-        *code_out = code_of(answer);
+        *code_out = t3_js_error_of(answer);
     } else if (json_is_object(config) && json_is_integer(last) && json_integer_value(last) >= 0) {
         const uint64_t age_ns = unsigned_of(config, "max_age");
         stream_out->last_sequence = (uint64_t)json_integer_value(last);

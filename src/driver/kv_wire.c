@@ -12,16 +12,14 @@
 
 #include "base/str.h"
 #include "codec/text.h"
-
-#include <jansson.h>
+#include "driver/js_answer.h"
 
 static void json_done(json_t **json)
 {
     json_decref(*json);
 }
 
-/* The error code of an answer: 0 none, -1 an error without a code. */
-static int64_t error_of(const json_t *answer)
+int64_t t3_js_error_of(const json_t *answer)
 {
     const json_t *error = json_object_get(answer, "error");
     if (error == NULL)
@@ -64,7 +62,7 @@ void t3_kv_parse_ack(struct tears_str json, struct t3_kv_ack *ack_out)
     T3_AUTO(json_done) json_t *answer = json_loadb(json.ptr, json.len, 0, NULL);
     if (answer == NULL)
         return;
-    const int64_t error = error_of(answer);
+    const int64_t error = t3_js_error_of(answer);
     const json_int_t revision = json_integer_value(json_object_get(answer, "seq"));
     if (error == 0 && revision <= 0)
         return;
@@ -92,7 +90,7 @@ tears_status t3_kv_parse_stored(struct tears_str json, struct t3_kv_stored *stor
     T3_AUTO(json_done) json_t *answer = json_loadb(json.ptr, json.len, 0, NULL);
     if (!json_is_object(answer))
         return TEARS_CORRUPT;
-    stored.error = error_of(answer);
+    stored.error = t3_js_error_of(answer);
     if (stored.error == 0) {
         const json_t *message = json_object_get(answer, "message");
         const json_int_t revision = json_integer_value(json_object_get(message, "seq"));

@@ -22,14 +22,7 @@ struct url_parts {
     struct tears_str host;   /* with port */
 };
 
-static struct tears_str trim(struct tears_str text)
-{
-    while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t'))
-        text = t3_str_from(text, 1);
-    while (text.len > 0 && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t'))
-        text.len--;
-    return text;
-}
+static const char blanks[] = " \t";
 
 /* Takes the part up to the next comma off the front of the list. */
 static struct tears_str next_url(struct tears_str *list)
@@ -38,7 +31,7 @@ static struct tears_str next_url(struct tears_str *list)
     const size_t len = comma != NULL ? (size_t)(comma - list->ptr) : list->len;
     const struct tears_str url = tears_str_n(list->ptr, len);
     *list = t3_str_from(*list, comma != NULL ? len + 1 : len);
-    return trim(url);
+    return t3_str_trim(url, blanks);
 }
 
 static struct url_parts split(struct tears_str url)
@@ -147,7 +140,7 @@ tears_status t3_nats_urls_put_redacted(struct tears_str text, struct t3_buf *out
 
 bool t3_nats_url_address(struct tears_str url, struct t3_nats_address *address_out)
 {
-    struct tears_str host = split(trim(url)).host;
+    struct tears_str host = split(t3_str_trim(url, blanks)).host;
     struct tears_str port = TEARS_STR("4222");
     const char *bracket = host.len > 0 ? memrchr(host.ptr, ']', host.len) : NULL;
     const size_t after = bracket != NULL ? (size_t)(bracket - host.ptr) + 1 : 0;

@@ -24,21 +24,12 @@ static bool is_blank(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-static struct tears_str trim(struct tears_str text)
-{
-    while (text.len > 0 && is_blank(text.ptr[0]))
-        text = t3_str_from(text, 1);
-    while (text.len > 0 && is_blank(text.ptr[text.len - 1]))
-        text.len--;
-    return text;
-}
-
 /* ---- tags -------------------------------------------------------------------------------------
  */
 
 int64_t t3_tag_row_count(struct tears_str tag)
 {
-    tag = trim(tag);
+    tag = t3_str_trim(tag, T3_BLANKS);
     size_t at = tag.len;
     while (at > 0 && !is_blank(tag.ptr[at - 1]))
         at--;
@@ -73,7 +64,7 @@ static bool contains_nocase(struct tears_str text, const char *words)
 
 enum t3_operation t3_operation_of(struct tears_str sql)
 {
-    sql = trim(sql);
+    sql = t3_str_trim(sql, T3_BLANKS);
     if (starts_nocase(sql, "INSERT"))
         return contains_nocase(sql, "ON CONFLICT") ? T3_OPERATION_UPSERT : T3_OPERATION_INSERT;
     if (starts_nocase(sql, "UPDATE"))

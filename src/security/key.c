@@ -46,16 +46,6 @@ tears_status tears_signing_key_new(const uint8_t seed[TEARS_KEY_BYTES], tears_si
     return TEARS_OK;
 }
 
-static struct tears_str trim(struct tears_str text)
-{
-    static const char blanks[] = " \t\r\n\f\v";
-    while (text.len > 0 && memchr(blanks, text.ptr[0], sizeof blanks - 1) != NULL)
-        text = t3_str_from(text, 1);
-    while (text.len > 0 && memchr(blanks, text.ptr[text.len - 1], sizeof blanks - 1) != NULL)
-        text.len--;
-    return text;
-}
-
 /* The 32 bytes of 43 digits in either alphabet, with or without the "=" behind them. */
 static bool parse_seed(struct tears_str text, uint8_t seed_out[TEARS_KEY_BYTES])
 {
@@ -80,7 +70,7 @@ tears_status tears_signing_key_parse(struct tears_str secret, tears_signing_key 
                                      struct tears_error *error_out)
 {
     uint8_t seed[TEARS_KEY_BYTES];
-    if (!parse_seed(trim(secret), seed))
+    if (!parse_seed(t3_str_trim(secret, T3_BLANKS), seed))
         return t3_fail(error_out, TEARS_INVALID, origin,
                        "the secret is not the base64 text of a 32-byte seed");
     const tears_status status = tears_signing_key_new(seed, key_out, error_out);

@@ -45,24 +45,7 @@ static const struct pem_kind public_pem = {
     .start_len = 12,
 };
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static struct tears_str trim(struct tears_str text)
-{
-    while (text.len > 0 && is_blank(text.ptr[0]))
-        text = t3_str_from(text, 1);
-    while (text.len > 0 && is_blank(text.ptr[text.len - 1]))
-        text.len--;
-    return text;
-}
-
-static bool starts_with(struct tears_str text, struct tears_str start)
-{
-    return text.len >= start.len && memcmp(text.ptr, start.ptr, start.len) == 0;
-}
+static const char blanks[] = " \t\r\n";
 
 /* The base64 between the lines of a block that is the whole text, or false. */
 static bool find_block(struct tears_str text, const struct pem_kind *kind,
@@ -70,8 +53,8 @@ static bool find_block(struct tears_str text, const struct pem_kind *kind,
 {
     const struct tears_str begin = tears_str_c(kind->begin);
     const struct tears_str end = tears_str_c(kind->end);
-    if (text.len < begin.len + end.len || !starts_with(text, begin) ||
-        !starts_with(t3_str_from(text, text.len - end.len), end))
+    if (text.len < begin.len + end.len || !t3_str_starts(text, kind->begin) ||
+        !t3_str_starts(t3_str_from(text, text.len - end.len), kind->end))
         return false;
     *base64_out = tears_str_n(text.ptr + begin.len, text.len - begin.len - end.len);
     return true;
@@ -85,7 +68,7 @@ static bool read_block(struct tears_str base64, const struct pem_kind *kind,
     size_t count = 0;
     bool is_key = true;
     for (size_t i = 0; is_key && i < base64.len; i++) {
-        if (is_blank(base64.ptr[i]))
+        if (memchr(blanks, base64.ptr[i], sizeof blanks - 1) != NULL)
             continue;
         is_key = count < sizeof digits;
         if (is_key)
@@ -159,7 +142,7 @@ tears_status tears_signing_key_read(struct tears_str text, tears_signing_key **k
 {
     uint8_t seed[TEARS_KEY_BYTES];
     struct tears_str base64;
-    text = trim(text);
+    text = t3_str_trim(text, blanks);
     if (text.len > 0 && text.ptr[0] == '{')
         return key_of_jwk(text, key_out, error_out);
     if (!find_block(text, &private_pem, &base64)) {
@@ -177,7 +160,7 @@ tears_status tears_public_key_read(struct tears_str text, uint8_t public_out[TEA
                                    struct tears_error *error_out)
 {
     struct tears_str base64;
-    text = trim(text);
+    text = t3_str_trim(text, blanks);
     const bool is_jwk = text.len > 0 && text.ptr[0] == '{';
     if (is_jwk && t3_jwk_parse(text, public_out) == TEARS_OK)
         return TEARS_OK;

@@ -246,15 +246,15 @@ static tears_status get_locked(struct l1_sqlite *l1, uint32_t space, const struc
     return TEARS_OK;
 }
 
-static tears_status sqlite_get(struct t3_l1 *base, uint32_t space, const struct t3_key *key,
-                               struct t3_arena *arena, enum t3_l1_answer *answer_out,
-                               struct t3_l1_hit *hit_out)
+static tears_status look(struct t3_l1 *base, uint32_t space, const struct t3_key *key,
+                         struct t3_arena *arena, bool peek, enum t3_l1_answer *answer_out,
+                         struct t3_l1_hit *hit_out)
 {
     struct l1_sqlite *l1 = of(base);
     enum t3_l1_answer answer = T3_L1_MISS;
     struct t3_l1_hit hit = {0};
     enter(l1);
-    const tears_status status = forgiven(get_locked(l1, space, key, arena, false, &hit, &answer));
+    const tears_status status = forgiven(get_locked(l1, space, key, arena, peek, &hit, &answer));
     leave(l1);
     T3_TRY(status);
     *answer_out = answer;
@@ -262,20 +262,18 @@ static tears_status sqlite_get(struct t3_l1 *base, uint32_t space, const struct 
     return TEARS_OK;
 }
 
+static tears_status sqlite_get(struct t3_l1 *base, uint32_t space, const struct t3_key *key,
+                               struct t3_arena *arena, enum t3_l1_answer *answer_out,
+                               struct t3_l1_hit *hit_out)
+{
+    return look(base, space, key, arena, false, answer_out, hit_out);
+}
+
 static tears_status sqlite_peek(struct t3_l1 *base, uint32_t space, const struct t3_key *key,
                                 struct t3_arena *arena, enum t3_l1_answer *answer_out,
                                 struct t3_l1_hit *hit_out)
 {
-    struct l1_sqlite *l1 = of(base);
-    enum t3_l1_answer answer = T3_L1_MISS;
-    struct t3_l1_hit hit = {0};
-    enter(l1);
-    const tears_status status = forgiven(get_locked(l1, space, key, arena, true, &hit, &answer));
-    leave(l1);
-    T3_TRY(status);
-    *answer_out = answer;
-    *hit_out = hit;
-    return TEARS_OK;
+    return look(base, space, key, arena, true, answer_out, hit_out);
 }
 
 /* The cell, its bytes copied out of SQLite's memory. */

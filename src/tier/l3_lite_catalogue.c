@@ -96,15 +96,6 @@ static uint8_t type_of(struct tears_str name)
     return type_by_affinity(name);
 }
 
-static struct tears_str trimmed(struct tears_str text)
-{
-    while (text.len > 0 && text.ptr[0] == ' ')
-        text = t3_str_from(text, 1);
-    while (text.len > 0 && text.ptr[text.len - 1] == ' ')
-        text.len--;
-    return text;
-}
-
 static struct tears_str up_to(struct tears_str text, char end)
 {
     const char *at = text.len > 0 ? memchr(text.ptr, end, text.len) : NULL;
@@ -119,7 +110,7 @@ static bool type_argument(struct tears_str declared, int index, uint64_t *number
     for (int i = 0; i < index; i++)
         rest = t3_str_from(rest, up_to(rest, ',').len + 1);
     int64_t number;
-    if (t3_int_parse(trimmed(up_to(rest, ',')), &number) != TEARS_OK || number < 0)
+    if (t3_int_parse(t3_str_trim(up_to(rest, ','), " "), &number) != TEARS_OK || number < 0)
         return false;
     *number_out = (uint64_t)number;
     return true;
@@ -127,7 +118,7 @@ static bool type_argument(struct tears_str declared, int index, uint64_t *number
 
 static void set_type(struct tears_column_def *def, struct tears_str declared)
 {
-    def->type = type_of(trimmed(up_to(declared, '(')));
+    def->type = type_of(t3_str_trim(up_to(declared, '('), " "));
     if (def->type == TEARS_TYPE_VECTOR) {
         (void)type_argument(declared, 0, &def->vector_dim); /* no dimension: any */
     } else if (def->type == TEARS_TYPE_NUMERIC && type_argument(declared, 0, &def->precision)) {

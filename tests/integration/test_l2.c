@@ -66,40 +66,12 @@ static struct t3_deadline soon(void)
 
 static struct t3_l2_entry get(struct fixture *f, struct t3_l2 *l2, int64_t id)
 {
-    struct tears_value value;
-    const struct t3_key key = test_note_key(id, &value);
-    struct t3_l2_entry entry = {0};
-    struct tears_error error = {0};
-    if (t3_l2_get(l2, f->schema, &key, 1, &f->arena, soon(), &entry, &error) != TEARS_OK)
-        fail_msg("get: %s", error.message);
-    return entry;
+    return test_note_get(l2, f->schema, &f->arena, id);
 }
 
-/* A put of a note, or of its deletion (body NULL). */
-struct change {
-    int64_t id;
-    const char *body;
-    int64_t version;
-    uint64_t seen;
-    bool authoritative;
-};
-
-static struct t3_l2_put put_change(struct fixture *f, struct t3_l2 *l2, struct change change)
+static struct t3_l2_put put_change(struct fixture *f, struct t3_l2 *l2, struct test_change change)
 {
-    struct tears_value value;
-    const struct t3_key key = test_note_key(change.id, &value);
-    struct t3_l2_put put = {
-        .key = &key,
-        .row = change.body != NULL
-                   ? test_note(f->schema, &f->arena, change.id, change.body, change.version)
-                   : NULL,
-        .version = change.version,
-        .seen = change.seen,
-        .versioned = f->schema->version_column != T3_NO_COLUMN,
-        .authoritative = change.authoritative,
-    };
-    (void)t3_l2_put(l2, f->schema, &put, 1, &f->arena, soon(), NULL);
-    return put;
+    return test_note_put(l2, f->schema, &f->arena, change);
 }
 
 #define UNSEEN UINT64_MAX
@@ -130,8 +102,8 @@ static void raw_put(struct fixture *f, int64_t id, const void *data, size_t len)
 static void test_a_row_comes_back_as_it_went(void **state)
 {
     struct fixture *f = *state;
-    const struct t3_l2_put put =
-        put_change(f, f->l2, (struct change){1, "gr\xc3\xbc\xc3\x9f \"dich\" \n", 3, UNSEEN, true});
+    const struct t3_l2_put put = put_change(
+        f, f->l2, (struct test_change){1, "gr\xc3\xbc\xc3\x9f \"dich\" \n", 3, UNSEEN, true});
     assert_int_equal(put.status, TEARS_OK);
     assert_true(put.revision > 0);
     assert_note(f, 1, "gr\xc3\xbc\xc3\x9f \"dich\" \n", 3);
@@ -174,9 +146,10 @@ static void test_many_rows_in_one_call(void **state)
 static void test_a_delete_leaves_a_tombstone_with_its_version(void **state)
 {
     struct fixture *f = *state;
-    const struct t3_l2_put put = put_change(f, f->l2, (struct change){1, "x", 4, UNSEEN, true});
+    const struct t3_l2_put put =
+        put_change(f, f->l2, (struct test_change){1, "x", 4, UNSEEN, true});
     const struct t3_l2_put gone =
-        put_change(f, f->l2, (struct change){1, NULL, 4, put.revision, true});
+        put_change(f, f->l2, (struct test_change){1, NULL, 4, put.revision, true});
     assert_int_equal(gone.status, TEARS_OK);
     const struct t3_l2_entry entry = get(f, f->other, 1);
     assert_int_equal(entry.state, T3_L2_TOMBSTONE);
@@ -189,15 +162,16 @@ static void test_a_delete_leaves_a_tombstone_with_its_version(void **state)
 static void test_an_older_version_never_replaces_a_newer_one(void **state)
 {
     struct fixture *f = *state;
-    assert_int_equal(put_change(f, f->l2, (struct change){1, "v2", 2, UNSEEN, false}).status,
+    assert_int_equal(put_change(f, f->l2, (struct test_change){1, "v2", 2, UNSEEN, false}).status,
                      TEARS_OK);
-    assert_int_equal(put_change(f, f->other, (struct change){1, "v1", 1, UNSEEN, false}).status,
-                     TEARS_CONFLICT);
-    assert_int_equal(put_change(f, f->other, (struct change){1, "v1", 1, 0, false}).status,
+    assert_int_equal(
+        put_change(f, f->other, (struct test_change){1, "v1", 1, UNSEEN, false}).status,
+        TEARS_CONFLICT);
+    assert_int_equal(put_change(f, f->other, (struct test_change){1, "v1", 1, 0, false}).status,
                      TEARS_CONFLICT);
     assert_note(f, 1, "v2", 2);
-    assert_int_equal(put_change(f, f->other, (struct change){1, "v3", 3, 999999, false}).status,
-                     TEARS_OK);
+    assert_int_equal(
+        put_change(f, f->other, (struct test_change){1, "v3", 3, 999999, false}).status, TEARS_OK);
     assert_note(f, 1, "v3", 3);
     struct t3_l2_stats stats;
     t3_l2_stats(f->other, &stats);
@@ -208,8 +182,9 @@ static void test_the_same_version_is_there_already(void **state)
 {
     struct fixture *f = *state;
     const struct t3_l2_put first =
-        put_change(f, f->other, (struct change){1, "same", 5, UNSEEN, false});
-    const struct t3_l2_put second = put_change(f, f->l2, (struct change){1, "same", 5, 0, false});
+        put_change(f, f->other, (struct test_change){1, "same", 5, UNSEEN, false});
+    const struct t3_l2_put second =
+        put_change(f, f->l2, (struct test_change){1, "same", 5, 0, false});
     assert_int_equal(second.status, TEARS_OK);
     assert_int_equal(second.revision, first.revision);
 }
@@ -217,12 +192,13 @@ static void test_the_same_version_is_there_already(void **state)
 static void test_a_stale_put_loses_against_a_delete(void **state)
 {
     struct fixture *f = *state;
-    const struct t3_l2_put put = put_change(f, f->l2, (struct change){1, "x", 4, UNSEEN, true});
-    (void)put_change(f, f->l2, (struct change){1, NULL, 4, UNSEEN, true});
-    assert_int_equal(put_change(f, f->other, (struct change){1, "x", 4, UNSEEN, false}).status,
+    const struct t3_l2_put put =
+        put_change(f, f->l2, (struct test_change){1, "x", 4, UNSEEN, true});
+    (void)put_change(f, f->l2, (struct test_change){1, NULL, 4, UNSEEN, true});
+    assert_int_equal(put_change(f, f->other, (struct test_change){1, "x", 4, UNSEEN, false}).status,
                      TEARS_CONFLICT);
     assert_int_equal(
-        put_change(f, f->other, (struct change){1, "x", 4, put.revision, false}).status,
+        put_change(f, f->other, (struct test_change){1, "x", 4, put.revision, false}).status,
         TEARS_CONFLICT);
     assert_int_equal(get(f, f->l2, 1).state, T3_L2_TOMBSTONE);
 }
@@ -230,19 +206,21 @@ static void test_a_stale_put_loses_against_a_delete(void **state)
 static void test_an_insert_goes_over_the_tombstone_it_has_seen(void **state)
 {
     struct fixture *f = *state;
-    (void)put_change(f, f->l2, (struct change){1, "x", 9, UNSEEN, true});
-    const struct t3_l2_put gone = put_change(f, f->l2, (struct change){1, NULL, 9, UNSEEN, true});
+    (void)put_change(f, f->l2, (struct test_change){1, "x", 9, UNSEEN, true});
+    const struct t3_l2_put gone =
+        put_change(f, f->l2, (struct test_change){1, NULL, 9, UNSEEN, true});
     assert_int_equal(
-        put_change(f, f->l2, (struct change){1, "again", 1, gone.revision, true}).status, TEARS_OK);
+        put_change(f, f->l2, (struct test_change){1, "again", 1, gone.revision, true}).status,
+        TEARS_OK);
     assert_note(f, 1, "again", 1);
 }
 
 static void test_an_insert_with_a_later_version_goes_over_any_tombstone(void **state)
 {
     struct fixture *f = *state;
-    (void)put_change(f, f->other, (struct change){1, NULL, 9, UNSEEN, true});
-    assert_int_equal(put_change(f, f->l2, (struct change){1, "again", 10, UNSEEN, true}).status,
-                     TEARS_OK);
+    (void)put_change(f, f->other, (struct test_change){1, NULL, 9, UNSEEN, true});
+    assert_int_equal(
+        put_change(f, f->l2, (struct test_change){1, "again", 10, UNSEEN, true}).status, TEARS_OK);
     assert_note(f, 1, "again", 10);
 }
 
@@ -250,8 +228,8 @@ static void test_an_insert_with_a_later_version_goes_over_any_tombstone(void **s
 static void test_an_insert_below_an_unseen_row_leaves_no_row(void **state)
 {
     struct fixture *f = *state;
-    (void)put_change(f, f->other, (struct change){1, "left behind", 6, UNSEEN, true});
-    assert_int_equal(put_change(f, f->l2, (struct change){1, "new", 1, UNSEEN, true}).status,
+    (void)put_change(f, f->other, (struct test_change){1, "left behind", 6, UNSEEN, true});
+    assert_int_equal(put_change(f, f->l2, (struct test_change){1, "new", 1, UNSEEN, true}).status,
                      TEARS_CONFLICT);
     assert_int_equal(get(f, f->l2, 1).state, T3_L2_TOMBSTONE);
 }
@@ -260,10 +238,11 @@ static void test_an_insert_below_an_unseen_row_leaves_no_row(void **state)
 static void test_a_late_delete_does_not_open_the_way_for_older_rows(void **state)
 {
     struct fixture *f = *state;
-    (void)put_change(f, f->l2, (struct change){1, "v7", 7, UNSEEN, true});
-    (void)put_change(f, f->other, (struct change){1, NULL, 5, 0, true});
-    assert_int_equal(put_change(f, f->other, (struct change){1, "v6", 6, UNSEEN, false}).status,
-                     TEARS_CONFLICT);
+    (void)put_change(f, f->l2, (struct test_change){1, "v7", 7, UNSEEN, true});
+    (void)put_change(f, f->other, (struct test_change){1, NULL, 5, 0, true});
+    assert_int_equal(
+        put_change(f, f->other, (struct test_change){1, "v6", 6, UNSEEN, false}).status,
+        TEARS_CONFLICT);
     assert_int_equal(get(f, f->l2, 1).state, T3_L2_TOMBSTONE);
 }
 
@@ -272,17 +251,17 @@ static void test_without_versions_a_lost_race_ends_in_a_marker(void **state)
     struct fixture *f = *state;
     tears_schema_free(f->schema);
     f->schema = test_notes_schema(false);
-    const struct t3_l2_put first = put_change(f, f->l2, (struct change){1, "a", 0, 0, false});
+    const struct t3_l2_put first = put_change(f, f->l2, (struct test_change){1, "a", 0, 0, false});
     assert_int_equal(first.status, TEARS_OK);
     const struct t3_l2_put next =
-        put_change(f, f->l2, (struct change){1, "b", 0, first.revision, false});
+        put_change(f, f->l2, (struct test_change){1, "b", 0, first.revision, false});
     assert_int_equal(next.status, TEARS_OK);
     assert_int_equal(get(f, f->other, 1).state, T3_L2_ROW);
     assert_int_equal(
-        put_change(f, f->other, (struct change){1, "c", 0, first.revision, false}).status,
+        put_change(f, f->other, (struct test_change){1, "c", 0, first.revision, false}).status,
         TEARS_CONFLICT);
     assert_int_equal(get(f, f->l2, 1).state, T3_L2_TOMBSTONE);
-    assert_int_equal(put_change(f, f->l2, (struct change){1, NULL, 0, UNSEEN, false}).status,
+    assert_int_equal(put_change(f, f->l2, (struct test_change){1, NULL, 0, UNSEEN, false}).status,
                      TEARS_OK);
 }
 
@@ -368,8 +347,8 @@ static void test_damaged_values_are_entries_not_errors(void **state)
     struct t3_l2_stats stats;
     t3_l2_stats(f->l2, &stats);
     assert_int_equal(stats.damaged, T3_COUNT(values));
-    assert_int_equal(put_change(f, f->l2, (struct change){1, "healed", 1, UNSEEN, false}).status,
-                     TEARS_OK);
+    assert_int_equal(
+        put_change(f, f->l2, (struct test_change){1, "healed", 1, UNSEEN, false}).status, TEARS_OK);
     assert_note(f, 1, "healed", 1);
 }
 
@@ -388,10 +367,10 @@ static void test_a_peers_row_has_the_version_of_its_column(void **state)
 {
     static const char row[] = "{\"row_version\":8,\"id\":1,\"extra\":[1],\"body\":\"peer\"}";
     struct fixture *f = *state;
-    (void)put_change(f, f->l2, (struct change){1, "ours", 3, UNSEEN, true});
+    (void)put_change(f, f->l2, (struct test_change){1, "ours", 3, UNSEEN, true});
     raw_put(f, 1, row, sizeof row - 1);
     assert_note(f, 1, "peer", 8);
-    assert_int_equal(put_change(f, f->l2, (struct change){1, "late", 7, UNSEEN, false}).status,
+    assert_int_equal(put_change(f, f->l2, (struct test_change){1, "late", 7, UNSEEN, false}).status,
                      TEARS_CONFLICT);
 }
 
@@ -418,7 +397,7 @@ static void test_a_fill_arrives_and_is_reported(void **state)
 static void test_a_fill_that_comes_late_is_lost(void **state)
 {
     struct fixture *f = *state;
-    (void)put_change(f, f->other, (struct change){1, "written meanwhile", 3, UNSEEN, true});
+    (void)put_change(f, f->other, (struct test_change){1, "written meanwhile", 3, UNSEEN, true});
     assert_int_equal(fill(f, 1, "read before", 2, 0), TEARS_OK);
     assert_true(test_wait_for(&f->news.lost, 1));
     assert_note(f, 1, "written meanwhile", 3);
@@ -431,7 +410,7 @@ static void test_a_fill_over_the_marker_it_saw(void **state)
 {
     struct fixture *f = *state;
     const struct t3_l2_put gone =
-        put_change(f, f->other, (struct change){1, NULL, 3, UNSEEN, true});
+        put_change(f, f->other, (struct test_change){1, NULL, 3, UNSEEN, true});
     assert_int_equal(fill(f, 1, "again", 1, gone.revision), TEARS_OK);
     assert_true(test_wait_for(&f->news.filled, 1));
     assert_note(f, 1, "again", 1);
@@ -472,8 +451,8 @@ static void test_an_answer_that_comes_twice_answers_nothing_else(void **state)
     struct t3_l2 *l2 = test_l2_open(test_nats_url(server), "twice", "one", NULL);
     natsSubscription *answers = NULL;
     natsConnection *repeater = connect_repeater(test_nats_url(server), &answers);
-    put_change(f, l2, (struct change){1, "one", 1, UNSEEN, true});
-    put_change(f, l2, (struct change){2, "two", 1, UNSEEN, true});
+    put_change(f, l2, (struct test_change){1, "one", 1, UNSEEN, true});
+    put_change(f, l2, (struct test_change){2, "two", 1, UNSEEN, true});
     for (int64_t i = 0; i < 400; i++) {
         const struct t3_l2_entry entry = get(f, l2, 1 + i % 2);
         assert_int_equal(entry.state, T3_L2_ROW);
@@ -545,7 +524,7 @@ static void test_threads_share_batches_and_get_their_own_rows(void **state)
     struct fixture *f = *state;
     pthread_t threads[THREADS];
     for (int64_t i = 0; i < 20; i++)
-        (void)put_change(f, f->l2, (struct change){i, "shared", 1, 0, true});
+        (void)put_change(f, f->l2, (struct test_change){i, "shared", 1, 0, true});
     for (size_t i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, get_in_turn, f), 0);
     for (size_t i = 0; i < THREADS; i++) {
@@ -560,7 +539,7 @@ static void test_threads_share_batches_and_get_their_own_rows(void **state)
 static void test_every_failed_allocation_is_survived(void **state)
 {
     struct fixture *f = *state;
-    (void)put_change(f, f->l2, (struct change){1, "kept", 2, UNSEEN, true});
+    (void)put_change(f, f->l2, (struct test_change){1, "kept", 2, UNSEEN, true});
     bool is_done = false;
     for (uint64_t nth = 1; !is_done && nth < 200; nth++) {
         struct tears_value value;

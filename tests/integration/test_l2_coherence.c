@@ -105,45 +105,16 @@ static void sleep_ms(long ms)
 
 static struct t3_l2_entry get(struct fixture *f, struct t3_l2 *l2, int64_t id)
 {
-    struct tears_value value;
-    const struct t3_key key = test_note_key(id, &value);
-    struct t3_l2_entry entry = {0};
-    struct tears_error error = {0};
-    if (t3_l2_get(l2, f->schema, &key, 1, &f->arena, soon(), &entry, &error) != TEARS_OK)
-        fail_msg("get: %s", error.message);
-    return entry;
+    return test_note_get(l2, f->schema, &f->arena, id);
 }
 
-/* A put of a note, or of its deletion (body NULL). */
-struct change {
-    int64_t id;
-    const char *body;
-    int64_t version;
-    uint64_t seen;
-    bool authoritative;
-};
-
-static struct t3_l2_put put(struct fixture *f, struct t3_l2 *l2, struct change change)
+static struct t3_l2_put put(struct fixture *f, struct t3_l2 *l2, struct test_change change)
 {
-    struct tears_value value;
-    const struct t3_key key = test_note_key(change.id, &value);
-    struct t3_l2_put put = {
-        .key = &key,
-        .row = change.body != NULL
-                   ? test_note(f->schema, &f->arena, change.id, change.body, change.version)
-                   : NULL,
-        .version = change.version,
-        .seen = change.seen,
-        .versioned = f->schema->version_column != T3_NO_COLUMN,
-        .authoritative = change.authoritative,
-    };
-    (void)t3_l2_put(l2, f->schema, &put, 1, &f->arena, soon(), NULL);
-    put.key = NULL;
-    return put;
+    return test_note_put(l2, f->schema, &f->arena, change);
 }
 
 /* A fill that began `age_ms` ago; its outcome comes to news. */
-static tears_status fill(struct fixture *f, struct change change, uint64_t age_ms)
+static tears_status fill(struct fixture *f, struct test_change change, uint64_t age_ms)
 {
     struct tears_value value;
     const struct t3_key key = test_note_key(change.id, &value);
@@ -206,12 +177,13 @@ static void trap_02_a_slow_reader_cannot_put_the_old_row_back(void **state)
 {
     struct fixture *f = *state;
     const struct t3_l2_entry missed = get(f, f->l2, 1); /* now it reads version 1 from L3, slowly */
-    (void)put(f, f->other, (struct change){1, "v1", 1, UNSEEN, true});
-    (void)put(f, f->other, (struct change){1, "v2", 2, UNSEEN, false});
-    assert_int_equal(fill(f, (struct change){1, "v1", 1, missed.revision, false}, 0), TEARS_OK);
+    (void)put(f, f->other, (struct test_change){1, "v1", 1, UNSEEN, true});
+    (void)put(f, f->other, (struct test_change){1, "v2", 2, UNSEEN, false});
+    assert_int_equal(fill(f, (struct test_change){1, "v1", 1, missed.revision, false}, 0),
+                     TEARS_OK);
     assert_true(test_wait_for(&f->news.lost, 1));
     assert_note(f, 1, "v2", 2);
-    assert_int_equal(put(f, f->l2, (struct change){1, "v1", 1, missed.revision, false}).status,
+    assert_int_equal(put(f, f->l2, (struct test_change){1, "v1", 1, missed.revision, false}).status,
                      TEARS_CONFLICT);
     assert_note(f, 1, "v2", 2);
 }
@@ -220,11 +192,13 @@ static void trap_02_a_slow_reader_cannot_put_the_old_row_back(void **state)
 static void trap_02_a_fill_over_a_marker_does_not_outlive_a_later_delete(void **state)
 {
     struct fixture *f = *state;
-    (void)put(f, f->other, (struct change){1, NULL, 4, UNSEEN, true});
+    (void)put(f, f->other, (struct test_change){1, NULL, 4, UNSEEN, true});
     const struct t3_l2_entry missed = get(f, f->l2, 1); /* and version 4 from L3, inserted anew */
     assert_int_equal(missed.state, T3_L2_TOMBSTONE);
-    assert_int_equal(put(f, f->other, (struct change){1, NULL, 4, UNSEEN, true}).status, TEARS_OK);
-    assert_int_equal(fill(f, (struct change){1, "v4", 4, missed.revision, false}, 0), TEARS_OK);
+    assert_int_equal(put(f, f->other, (struct test_change){1, NULL, 4, UNSEEN, true}).status,
+                     TEARS_OK);
+    assert_int_equal(fill(f, (struct test_change){1, "v4", 4, missed.revision, false}, 0),
+                     TEARS_OK);
     assert_true(test_wait_for(&f->news.lost, 1));
     assert_int_equal(get(f, f->other, 1).state, T3_L2_TOMBSTONE);
 }
@@ -236,9 +210,9 @@ static void trap_02_a_put_below_an_unknown_marker_stops_older_fills(void **state
     struct fixture *f = *state;
     const uint64_t revision = raw_put(f, 1, TEARS_STR(""), marker);
     assert_int_equal(get(f, f->l2, 1).version, 0); /* and version 2 from L3 */
-    assert_int_equal(put(f, f->other, (struct change){1, "v3", 3, UNSEEN, false}).status,
+    assert_int_equal(put(f, f->other, (struct test_change){1, "v3", 3, UNSEEN, false}).status,
                      TEARS_CONFLICT);
-    assert_int_equal(fill(f, (struct change){1, "v2", 2, revision, false}, 0), TEARS_OK);
+    assert_int_equal(fill(f, (struct test_change){1, "v2", 2, revision, false}, 0), TEARS_OK);
     assert_true(test_wait_for(&f->news.lost, 1));
     assert_int_equal(get(f, f->other, 1).state, T3_L2_TOMBSTONE);
 }
@@ -261,7 +235,7 @@ static void trap_03_a_fill_that_outlives_the_delete_marker(void **state)
     *state = f;
     const uint64_t began_ms = t3_now_coarse_ms();
     assert_int_equal(get(f, f->l2, 1).state, T3_L2_ABSENT); /* and the row from L3, slowly */
-    (void)put(f, f->other, (struct change){1, NULL, 1, UNSEEN, true});
+    (void)put(f, f->other, (struct test_change){1, NULL, 1, UNSEEN, true});
     sleep_ms(1300); /* the marker is gone */
     assert_int_equal(get(f, f->other, 1).state, T3_L2_ABSENT);
     struct tears_value value;
@@ -271,8 +245,8 @@ static void trap_03_a_fill_that_outlives_the_delete_marker(void **state)
                      TEARS_LIMIT);
     sleep_ms(100);
     assert_int_equal(get(f, f->other, 1).state, T3_L2_ABSENT);
-    assert_int_equal(fill(f, (struct change){2, "fresh", 1, 0, false}, 0), TEARS_OK);
-    assert_int_equal(fill(f, (struct change){3, "late", 1, 0, false}, 499 + 10), TEARS_LIMIT);
+    assert_int_equal(fill(f, (struct test_change){2, "fresh", 1, 0, false}, 0), TEARS_OK);
+    assert_int_equal(fill(f, (struct test_change){3, "late", 1, 0, false}, 499 + 10), TEARS_LIMIT);
     assert_true(test_wait_for(&f->news.filled, 1));
 }
 
@@ -281,7 +255,7 @@ static void trap_03_a_fill_that_outlives_the_delete_marker(void **state)
 static void trap_05_a_dead_writers_announcement_keeps_old_rows_out(void **state)
 {
     struct fixture *f = *state;
-    uint64_t seen = put(f, f->other, (struct change){1, "v1", 1, UNSEEN, true}).revision;
+    uint64_t seen = put(f, f->other, (struct test_change){1, "v1", 1, UNSEEN, true}).revision;
     assert_int_equal(announce(f, f->other, 1, &seen), TEARS_OK);
     const struct t3_l2_entry entry = get(f, f->l2, 1);
     assert_int_equal(entry.state, T3_L2_TOMBSTONE);
@@ -289,13 +263,13 @@ static void trap_05_a_dead_writers_announcement_keeps_old_rows_out(void **state)
     assert_int_equal(entry.lease, T3_L2_WRITE_LEASE);
     assert_true(entry.lease_left_ms > LEASE_MS / 2);
     uint64_t revision;
-    assert_int_equal(fill(f, (struct change){1, "v1", 1, seen, false}, 0), TEARS_LIMIT);
+    assert_int_equal(fill(f, (struct test_change){1, "v1", 1, seen, false}, 0), TEARS_LIMIT);
     assert_int_equal(lease(f, f->l2, 1, seen, &revision), TEARS_CONFLICT);
     t3_clock_shift_ms(LEASE_MS / 2);
     assert_int_equal(get(f, f->l2, 1).lease, T3_L2_WRITE_LEASE); /* counted from the first sight */
     t3_clock_shift_ms(LEASE_MS);
     assert_int_equal(get(f, f->l2, 1).lease, T3_L2_NO_LEASE);
-    assert_int_equal(fill(f, (struct change){1, "v2", 2, seen, false}, 0), TEARS_OK);
+    assert_int_equal(fill(f, (struct test_change){1, "v2", 2, seen, false}, 0), TEARS_OK);
     assert_true(test_wait_for(&f->news.filled, 1));
     assert_note(f, 1, "v2", 2);
 }
@@ -304,25 +278,25 @@ static void trap_05_a_dead_writers_announcement_keeps_old_rows_out(void **state)
 static void trap_05_another_writers_row_does_not_replace_an_announcement(void **state)
 {
     struct fixture *f = *state;
-    uint64_t seen = put(f, f->other, (struct change){1, "v1", 1, UNSEEN, true}).revision;
+    uint64_t seen = put(f, f->other, (struct test_change){1, "v1", 1, UNSEEN, true}).revision;
     assert_int_equal(announce(f, f->other, 1, &seen),
                      TEARS_OK); /* commits version 3 later, and dies */
-    assert_int_equal(put(f, f->l2, (struct change){1, "v2", 2, UNSEEN, false}).status,
+    assert_int_equal(put(f, f->l2, (struct test_change){1, "v2", 2, UNSEEN, false}).status,
                      TEARS_CONFLICT);
     struct t3_l2_entry entry = get(f, f->l2, 1);
     assert_int_equal(entry.state, T3_L2_TOMBSTONE);
     assert_int_equal(entry.lease, T3_L2_WRITE_LEASE);
     assert_true(entry.revision > seen);
     /* if it does not die, it goes by versions */
-    assert_int_equal(put(f, f->other, (struct change){1, "v3", 3, seen, false}).status,
+    assert_int_equal(put(f, f->other, (struct test_change){1, "v3", 3, seen, false}).status,
                      TEARS_CONFLICT);
     assert_int_equal(get(f, f->l2, 1).lease, T3_L2_WRITE_LEASE);
     t3_clock_shift_ms(2 * LEASE_MS);
     entry = get(f, f->l2, 1);
     assert_int_equal(entry.lease, T3_L2_NO_LEASE);
-    assert_int_equal(put(f, f->l2, (struct change){1, "v4", 4, UNSEEN, false}).status,
+    assert_int_equal(put(f, f->l2, (struct test_change){1, "v4", 4, UNSEEN, false}).status,
                      TEARS_CONFLICT);
-    assert_int_equal(fill(f, (struct change){1, "v4", 4, get(f, f->l2, 1).revision, false}, 0),
+    assert_int_equal(fill(f, (struct test_change){1, "v4", 4, get(f, f->l2, 1).revision, false}, 0),
                      TEARS_OK);
     assert_true(test_wait_for(&f->news.filled, 1));
     assert_note(f, 1, "v4", 4);
@@ -332,12 +306,12 @@ static void trap_05_another_writers_row_does_not_replace_an_announcement(void **
 static void trap_05_an_announcement_over_another_takes_over_its_time(void **state)
 {
     struct fixture *f = *state;
-    uint64_t first = put(f, f->other, (struct change){1, "v1", 1, UNSEEN, true}).revision;
+    uint64_t first = put(f, f->other, (struct test_change){1, "v1", 1, UNSEEN, true}).revision;
     uint64_t second = first;
     assert_int_equal(announce(f, f->other, 1, &first), TEARS_OK);
     assert_int_equal(announce(f, f->l2, 1, &second), TEARS_OK);
     assert_true(second > first);
-    assert_int_equal(put(f, f->l2, (struct change){1, "v2", 2, second, false}).status,
+    assert_int_equal(put(f, f->l2, (struct test_change){1, "v2", 2, second, false}).status,
                      TEARS_CONFLICT);
     assert_int_equal(get(f, f->l2, 1).lease, T3_L2_WRITE_LEASE);
 }
@@ -348,10 +322,11 @@ static void trap_05_without_versions_an_announcement_stays_in_force(void **state
     struct fixture *f = *state;
     tears_schema_free(f->schema);
     f->schema = test_notes_schema(false);
-    uint64_t seen = put(f, f->other, (struct change){1, "a", 0, 0, false}).revision;
+    uint64_t seen = put(f, f->other, (struct test_change){1, "a", 0, 0, false}).revision;
     const uint64_t old = seen;
     assert_int_equal(announce(f, f->other, 1, &seen), TEARS_OK);
-    assert_int_equal(put(f, f->l2, (struct change){1, "b", 0, old, false}).status, TEARS_CONFLICT);
+    assert_int_equal(put(f, f->l2, (struct test_change){1, "b", 0, old, false}).status,
+                     TEARS_CONFLICT);
     assert_int_equal(get(f, f->l2, 1).lease, T3_L2_WRITE_LEASE);
 }
 
@@ -378,17 +353,17 @@ static void test_an_announced_write_goes_over_its_announcement(void **state)
     assert_int_equal(announce(f, f->l2, 1, &seen), TEARS_OK); /* nothing is there */
     assert_int_equal(get(f, f->other, 1).lease, T3_L2_WRITE_LEASE);
     assert_true(get(f, f->other, 1).hides_nothing);
-    const struct t3_l2_put inserted = put(f, f->l2, (struct change){1, "v1", 1, seen, true});
+    const struct t3_l2_put inserted = put(f, f->l2, (struct test_change){1, "v1", 1, seen, true});
     assert_int_equal(inserted.status, TEARS_OK);
     assert_note(f, 1, "v1", 1);
     seen = inserted.revision;
     assert_int_equal(announce(f, f->l2, 1, &seen), TEARS_OK);
-    assert_int_equal(put(f, f->l2, (struct change){1, "v2", 2, seen, false}).status, TEARS_OK);
+    assert_int_equal(put(f, f->l2, (struct test_change){1, "v2", 2, seen, false}).status, TEARS_OK);
     assert_note(f, 1, "v2", 2);
     seen = UNSEEN;
     assert_int_equal(announce(f, f->l2, 1, &seen), TEARS_OK);
     assert_int_equal(get(f, f->other, 1).version, 2); /* the highest known stays known */
-    assert_int_equal(put(f, f->l2, (struct change){1, NULL, 2, seen, true}).status, TEARS_OK);
+    assert_int_equal(put(f, f->l2, (struct test_change){1, NULL, 2, seen, true}).status, TEARS_OK);
     assert_int_equal(get(f, f->other, 1).state, T3_L2_TOMBSTONE);
     assert_int_equal(get(f, f->other, 1).lease, T3_L2_NO_LEASE);
 }
@@ -402,7 +377,7 @@ static void test_an_announcement_can_be_made_longer(void **state)
     const uint64_t first = seen;
     assert_int_equal(announce(f, f->l2, 1, &seen), TEARS_OK);
     assert_true(seen > first);
-    assert_int_equal(put(f, f->l2, (struct change){1, "v1", 1, seen, true}).status, TEARS_OK);
+    assert_int_equal(put(f, f->l2, (struct test_change){1, "v1", 1, seen, true}).status, TEARS_OK);
     assert_note(f, 1, "v1", 1);
 }
 
@@ -410,16 +385,16 @@ static void test_an_announcement_can_be_made_longer(void **state)
 static void test_taking_back_leaves_the_other_announcement(void **state)
 {
     struct fixture *f = *state;
-    uint64_t first = put(f, f->other, (struct change){1, "v1", 1, UNSEEN, true}).revision;
+    uint64_t first = put(f, f->other, (struct test_change){1, "v1", 1, UNSEEN, true}).revision;
     uint64_t second = first;
     assert_int_equal(announce(f, f->other, 1, &first), TEARS_OK);
     assert_int_equal(announce(f, f->l2, 1, &second), TEARS_OK);
-    assert_int_equal(fill(f, (struct change){1, NULL, 0, second, false}, 0), TEARS_OK);
+    assert_int_equal(fill(f, (struct test_change){1, NULL, 0, second, false}, 0), TEARS_OK);
     assert_non_null(test_wait_for_event(&f->news, second + 1));
     assert_int_equal(get(f, f->other, 1).lease, T3_L2_WRITE_LEASE);
     uint64_t alone = UNSEEN;
     assert_int_equal(announce(f, f->l2, 2, &alone), TEARS_OK);
-    assert_int_equal(fill(f, (struct change){2, NULL, 0, alone, false}, 0), TEARS_OK);
+    assert_int_equal(fill(f, (struct test_change){2, NULL, 0, alone, false}, 0), TEARS_OK);
     assert_non_null(test_wait_for_event(&f->news, alone + 1));
     assert_int_equal(get(f, f->other, 2).lease, T3_L2_NO_LEASE);
 }
@@ -428,19 +403,21 @@ static void test_a_run_out_announcement_does_not_stop_newer_rows(void **state)
 {
     struct fixture *f = *state;
     uint64_t seen = UNSEEN;
-    (void)put(f, f->other, (struct change){1, "v5", 5, UNSEEN, true});
+    (void)put(f, f->other, (struct test_change){1, "v5", 5, UNSEEN, true});
     assert_int_equal(announce(f, f->other, 1, &seen), TEARS_OK);
     (void)get(f, f->l2, 1);
     t3_clock_shift_ms(2 * LEASE_MS);
-    assert_int_equal(put(f, f->l2, (struct change){1, "v4", 4, UNSEEN, false}).status,
+    assert_int_equal(put(f, f->l2, (struct test_change){1, "v4", 4, UNSEEN, false}).status,
                      TEARS_CONFLICT);
-    assert_int_equal(put(f, f->l2, (struct change){1, "v6", 6, UNSEEN, false}).status, TEARS_OK);
+    assert_int_equal(put(f, f->l2, (struct test_change){1, "v6", 6, UNSEEN, false}).status,
+                     TEARS_OK);
     assert_note(f, 1, "v6", 6);
     uint64_t nothing = UNSEEN;
     assert_int_equal(announce(f, f->other, 2, &nothing), TEARS_OK);
     (void)get(f, f->l2, 2);
     t3_clock_shift_ms(2 * LEASE_MS);
-    assert_int_equal(put(f, f->l2, (struct change){2, "v1", 1, UNSEEN, false}).status, TEARS_OK);
+    assert_int_equal(put(f, f->l2, (struct test_change){2, "v1", 1, UNSEEN, false}).status,
+                     TEARS_OK);
     assert_note(f, 2, "v1", 1);
 }
 
@@ -448,12 +425,14 @@ static void test_a_run_out_announcement_does_not_stop_newer_rows(void **state)
 static void test_a_delete_takes_a_run_out_announcement_from_its_writer(void **state)
 {
     struct fixture *f = *state;
-    uint64_t seen = put(f, f->other, (struct change){1, "v1", 1, UNSEEN, true}).revision;
+    uint64_t seen = put(f, f->other, (struct test_change){1, "v1", 1, UNSEEN, true}).revision;
     assert_int_equal(announce(f, f->other, 1, &seen), TEARS_OK);
     (void)get(f, f->l2, 1);
     t3_clock_shift_ms(2 * LEASE_MS);
-    assert_int_equal(put(f, f->l2, (struct change){1, NULL, 2, UNSEEN, true}).status, TEARS_OK);
-    (void)put(f, f->other, (struct change){1, "v2", 2, seen, false}); /* it did commit in time */
+    assert_int_equal(put(f, f->l2, (struct test_change){1, NULL, 2, UNSEEN, true}).status,
+                     TEARS_OK);
+    (void)put(f, f->other,
+              (struct test_change){1, "v2", 2, seen, false}); /* it did commit in time */
     assert_int_equal(get(f, f->l2, 1).state, T3_L2_TOMBSTONE);
 }
 
@@ -539,7 +518,7 @@ static void test_one_of_two_processes_wins_the_lease(void **state)
     assert_int_equal(entry.state, T3_L2_TOMBSTONE);
     assert_int_equal(entry.lease, T3_L2_FILL_LEASE);
     assert_int_equal(entry.revision, revision);
-    assert_int_equal(fill(f, (struct change){1, "filled", 1, revision, false}, 0), TEARS_OK);
+    assert_int_equal(fill(f, (struct test_change){1, "filled", 1, revision, false}, 0), TEARS_OK);
     assert_true(test_wait_for(&f->news.filled, 1));
     assert_note(f, 1, "filled", 1);
 }
@@ -554,7 +533,7 @@ static void test_a_lease_that_ran_out_can_be_taken(void **state)
     t3_clock_shift_ms(LEASE_MS + 100);
     assert_int_equal(get(f, f->other, 1).lease, T3_L2_NO_LEASE);
     assert_int_equal(lease(f, f->other, 1, revision, &next), TEARS_OK);
-    assert_int_equal(fill(f, (struct change){1, "late", 1, revision, false}, 0), TEARS_OK);
+    assert_int_equal(fill(f, (struct test_change){1, "late", 1, revision, false}, 0), TEARS_OK);
     assert_true(test_wait_for(&f->news.lost, 1));
     assert_int_equal(get(f, f->l2, 1).lease, T3_L2_FILL_LEASE);
 }
@@ -564,14 +543,15 @@ static void test_a_lease_can_be_given_back(void **state)
     struct fixture *f = *state;
     uint64_t revision = 0;
     assert_int_equal(lease(f, f->l2, 1, 0, &revision), TEARS_OK);
-    assert_int_equal(fill(f, (struct change){1, NULL, 0, revision, false}, 0), TEARS_OK);
+    assert_int_equal(fill(f, (struct test_change){1, NULL, 0, revision, false}, 0), TEARS_OK);
     const struct test_event *event = test_wait_for_event(&f->news, revision + 1);
     assert_non_null(event);
     assert_int_equal(event->kind, T3_L2_EVENT_FILL_LEASE); /* no change to anyone */
     const struct t3_l2_entry entry = get(f, f->other, 1);
     assert_int_equal(entry.state, T3_L2_TOMBSTONE);
     assert_int_equal(entry.lease, T3_L2_NO_LEASE);
-    assert_int_equal(put(f, f->other, (struct change){1, "v1", 1, UNSEEN, true}).status, TEARS_OK);
+    assert_int_equal(put(f, f->other, (struct test_change){1, "v1", 1, UNSEEN, true}).status,
+                     TEARS_OK);
     assert_note(f, 1, "v1", 1);
 }
 
@@ -585,25 +565,25 @@ static void trap_09_a_wiped_bucket(void **state)
     f->other = test_l2_open(f->url, f->name, "two", NULL);
     *state = f;
     for (int64_t id = 2; id < 12; id++)
-        (void)put(f, f->l2, (struct change){id, "padding", 1, 0, true});
-    const struct t3_l2_put remembered = put(f, f->l2, (struct change){1, "v1", 1, 0, true});
+        (void)put(f, f->l2, (struct test_change){id, "padding", 1, 0, true});
+    const struct t3_l2_put remembered = put(f, f->l2, (struct test_change){1, "v1", 1, 0, true});
     assert_int_equal(remembered.status, TEARS_OK);
     t3_l2_free(f->other);
     ask_raw(f, "DELETE", "");
     f->other = test_l2_open(f->url, f->name, "two", NULL);
-    uint64_t last = put(f, f->other, (struct change){2, "padding", 1, UNSEEN, false}).revision;
+    uint64_t last = put(f, f->other, (struct test_change){2, "padding", 1, UNSEEN, false}).revision;
     for (int64_t version = 2; last + 1 < remembered.revision; version++)
-        last = put(f, f->other, (struct change){2, "padding", version, last, false}).revision;
-    assert_int_equal(put(f, f->other, (struct change){1, "v9", 9, 0, true}).revision,
+        last = put(f, f->other, (struct test_change){2, "padding", version, last, false}).revision;
+    assert_int_equal(put(f, f->other, (struct test_change){1, "v9", 9, 0, true}).revision,
                      remembered.revision);
     const struct t3_l2_put stale =
-        put(f, f->l2, (struct change){1, "v2", 2, remembered.revision, false});
+        put(f, f->l2, (struct test_change){1, "v2", 2, remembered.revision, false});
     assert_int_equal(stale.status, TEARS_OK); /* the server sees nothing wrong */
     const struct t3_l2_entry entry = get(f, f->other, 1);
     assert_int_equal(entry.state, T3_L2_DAMAGED);
     assert_int_equal(entry.revision, stale.revision);
     assert_null(entry.row);
-    assert_int_equal(put(f, f->other, (struct change){1, "v10", 10, UNSEEN, false}).status,
+    assert_int_equal(put(f, f->other, (struct test_change){1, "v10", 10, UNSEEN, false}).status,
                      TEARS_OK);
     assert_note(f, 1, "v10", 10);
 }
@@ -617,7 +597,8 @@ struct putter {
 static void *put_in_a_thread(void *closure)
 {
     struct putter *putter = closure;
-    putter->put = put(putter->f, putter->f->l2, (struct change){1, "v2", 2, putter->seen, false});
+    putter->put =
+        put(putter->f, putter->f->l2, (struct test_change){1, "v2", 2, putter->seen, false});
     return NULL;
 }
 
@@ -627,7 +608,7 @@ static void trap_09_the_bucket_changes_during_a_put(void **state)
     struct fixture *f = *state;
     struct putter putter = {.f = f};
     pthread_t thread;
-    putter.seen = put(f, f->l2, (struct change){1, "v1", 1, 0, true}).revision;
+    putter.seen = put(f, f->l2, (struct test_change){1, "v1", 1, 0, true}).revision;
     test_nats_pause(f->server);
     assert_int_equal(pthread_create(&thread, NULL, put_in_a_thread, &putter), 0);
     sleep_ms(100);
@@ -651,7 +632,8 @@ static void test_a_wiped_bucket_is_noticed(void **state)
     assert_true(atomic_load(&f->news.doubts) >= 1);
     for (int i = 0; i < 100 && !(t3_l2_is_connected(f->l2) && t3_l2_is_connected(f->other)); i++)
         sleep_ms(100);
-    assert_int_equal(put(f, f->l2, (struct change){1, "after", 1, UNSEEN, false}).status, TEARS_OK);
+    assert_int_equal(put(f, f->l2, (struct test_change){1, "after", 1, UNSEEN, false}).status,
+                     TEARS_OK);
     for (int i = 0; i < 100 && get(f, f->other, 1).state != T3_L2_ROW; i++)
         sleep_ms(100); /* until it has noticed too it believes nothing */
     assert_note(f, 1, "after", 1);
@@ -701,7 +683,7 @@ static void trap_30_hostile_values(void **state)
     assert_int_equal(get(f, f->l2, 1).state, T3_L2_ROW); /* headers that say nothing are none */
     assert_int_equal(get(f, f->l2, 1).version, 1);
     free(bytes);
-    assert_int_equal(put(f, f->l2, (struct change){2, "healed", 1, UNSEEN, false}).status,
+    assert_int_equal(put(f, f->l2, (struct test_change){2, "healed", 1, UNSEEN, false}).status,
                      TEARS_OK);
     assert_note(f, 2, "healed", 1);
 }
@@ -720,7 +702,7 @@ static void trap_30_a_hostile_announcement_ends(void **state)
 
 /* -- swaps ------------------------------------------------------------------------------------ */
 
-static tears_status swap(struct fixture *f, struct t3_l2 *l2, struct change change,
+static tears_status swap(struct fixture *f, struct t3_l2 *l2, struct test_change change,
                          struct t3_l2_swap *swap_out)
 {
     struct tears_value value;
@@ -744,18 +726,20 @@ static void test_a_swap_goes_over_exactly_what_was_seen(void **state)
 {
     struct fixture *f = *state;
     struct t3_l2_swap done;
-    assert_int_equal(swap(f, f->l2, (struct change){1, "a", 1, 0, false}, &done), TEARS_OK);
+    assert_int_equal(swap(f, f->l2, (struct test_change){1, "a", 1, 0, false}, &done), TEARS_OK);
     assert_false(done.had_happened);
     const uint64_t first = done.revision;
     assert_note(f, 1, "a", 1);
-    assert_int_equal(swap(f, f->other, (struct change){1, "b", 1, 0, false}, &done),
+    assert_int_equal(swap(f, f->other, (struct test_change){1, "b", 1, 0, false}, &done),
                      TEARS_CONFLICT);
-    assert_int_equal(swap(f, f->other, (struct change){1, "b", 2, first, false}, &done), TEARS_OK);
-    assert_int_equal(swap(f, f->l2, (struct change){1, NULL, 2, first, false}, &done),
+    assert_int_equal(swap(f, f->other, (struct test_change){1, "b", 2, first, false}, &done),
+                     TEARS_OK);
+    assert_int_equal(swap(f, f->l2, (struct test_change){1, NULL, 2, first, false}, &done),
                      TEARS_CONFLICT);
     assert_note(f, 1, "b", 2);
     const uint64_t second = get(f, f->l2, 1).revision;
-    assert_int_equal(swap(f, f->l2, (struct change){1, NULL, 2, second, false}, &done), TEARS_OK);
+    assert_int_equal(swap(f, f->l2, (struct test_change){1, NULL, 2, second, false}, &done),
+                     TEARS_OK);
     assert_int_equal(get(f, f->other, 1).state, T3_L2_TOMBSTONE);
 }
 
@@ -764,15 +748,15 @@ static void test_the_same_swap_twice_happens_once(void **state)
 {
     struct fixture *f = *state;
     struct t3_l2_swap done;
-    assert_int_equal(swap(f, f->l2, (struct change){1, "same", 1, 0, false}, &done), TEARS_OK);
-    assert_int_equal(swap(f, f->l2, (struct change){1, "same", 1, 0, false}, &done),
+    assert_int_equal(swap(f, f->l2, (struct test_change){1, "same", 1, 0, false}, &done), TEARS_OK);
+    assert_int_equal(swap(f, f->l2, (struct test_change){1, "same", 1, 0, false}, &done),
                      TEARS_CONFLICT);
 }
 
 struct swapper {
     struct fixture *f;
     struct t3_l2 *l2;
-    struct change change;
+    struct test_change change;
     struct t3_l2_swap done;
     struct t3_row *row;
     struct t3_arena arena;
@@ -810,7 +794,8 @@ static void test_a_swap_with_a_lost_answer_is_recognised(void **state)
 {
     struct fixture *f = *state;
     struct t3_l2_swap done;
-    assert_int_equal(swap(f, f->l2, (struct change){1, "before", 1, 0, false}, &done), TEARS_OK);
+    assert_int_equal(swap(f, f->l2, (struct test_change){1, "before", 1, 0, false}, &done),
+                     TEARS_OK);
     struct swapper swapper = {.f = f, .l2 = f->l2, .change = {1, "after", 2, done.revision, false}};
     test_nats_pause(f->server);
     const pthread_t thread = start_swapper(&swapper);
@@ -829,7 +814,8 @@ static void test_of_two_equal_swaps_with_lost_answers_one_counts(void **state)
 {
     struct fixture *f = *state;
     struct t3_l2_swap done;
-    assert_int_equal(swap(f, f->l2, (struct change){1, "before", 1, 0, false}, &done), TEARS_OK);
+    assert_int_equal(swap(f, f->l2, (struct test_change){1, "before", 1, 0, false}, &done),
+                     TEARS_OK);
     struct swapper swappers[2];
     pthread_t threads[2];
     test_nats_pause(f->server);
@@ -860,7 +846,7 @@ static void test_events_say_what_happened_and_who_did_it(void **state)
 {
     static const char python[] = "{\"id\": 1, \"body\": \"peer\", \"row_version\": 3}";
     struct fixture *f = *state;
-    const uint64_t theirs = put(f, f->other, (struct change){1, "a", 1, 0, true}).revision;
+    const uint64_t theirs = put(f, f->other, (struct test_change){1, "a", 1, 0, true}).revision;
     const struct test_event *event = event_at(f, theirs);
     assert_int_equal(event->kind, T3_L2_EVENT_PUT);
     assert_string_equal(event->key, "notes.1");
@@ -869,7 +855,7 @@ static void test_events_say_what_happened_and_who_did_it(void **state)
     assert_false(event->is_own);
     assert_true(event->has_version);
     assert_int_equal(event->version, 1);
-    const uint64_t own = put(f, f->l2, (struct change){1, "b", 2, theirs, false}).revision;
+    const uint64_t own = put(f, f->l2, (struct test_change){1, "b", 2, theirs, false}).revision;
     assert_true(event_at(f, own)->is_own);
     const uint64_t peer = raw_put(f, 1, tears_str_n(python, sizeof python - 1), NULL);
     event = event_at(f, peer);
@@ -880,12 +866,12 @@ static void test_events_say_what_happened_and_who_did_it(void **state)
     uint64_t seen = peer;
     assert_int_equal(announce(f, f->other, 1, &seen), TEARS_OK);
     assert_int_equal(event_at(f, seen)->kind, T3_L2_EVENT_WRITE_LEASE);
-    const uint64_t gone = put(f, f->other, (struct change){1, NULL, 3, seen, true}).revision;
+    const uint64_t gone = put(f, f->other, (struct test_change){1, NULL, 3, seen, true}).revision;
     assert_int_equal(event_at(f, gone)->kind, T3_L2_EVENT_MARKER);
     uint64_t leased = 0;
     assert_int_equal(lease(f, f->other, 2, 0, &leased), TEARS_OK);
     assert_int_equal(event_at(f, leased)->kind, T3_L2_EVENT_FILL_LEASE);
-    assert_int_equal(fill(f, (struct change){3, "filled", 1, 0, false}, 0), TEARS_OK);
+    assert_int_equal(fill(f, (struct test_change){3, "filled", 1, 0, false}, 0), TEARS_OK);
     assert_true(test_wait_for(&f->news.filled, 1));
     event = event_at(f, atomic_load(&f->news.last_revision));
     assert_int_equal(event->kind, T3_L2_EVENT_FILL);
@@ -896,17 +882,17 @@ static void test_events_say_what_happened_and_who_did_it(void **state)
 static void test_what_goes_over_a_marker_is_no_mere_fill(void **state)
 {
     struct fixture *f = *state;
-    const uint64_t gone = put(f, f->other, (struct change){1, NULL, 3, UNSEEN, true}).revision;
+    const uint64_t gone = put(f, f->other, (struct test_change){1, NULL, 3, UNSEEN, true}).revision;
     uint64_t leased = 0;
     assert_int_equal(lease(f, f->l2, 1, gone, &leased), TEARS_OK);
     assert_int_equal(event_at(f, leased)->kind, T3_L2_EVENT_MARKER);
     assert_int_equal(get(f, f->other, 1).lease, T3_L2_FILL_LEASE);
-    assert_int_equal(fill(f, (struct change){1, "again", 4, leased, false}, 0), TEARS_OK);
+    assert_int_equal(fill(f, (struct test_change){1, "again", 4, leased, false}, 0), TEARS_OK);
     assert_true(test_wait_for(&f->news.filled, 1));
     assert_int_equal(event_at(f, atomic_load(&f->news.last_revision))->kind, T3_L2_EVENT_PUT);
     uint64_t fresh = 0;
     assert_int_equal(lease(f, f->l2, 2, 0, &fresh), TEARS_OK);
-    assert_int_equal(fill(f, (struct change){2, "cold", 1, fresh, false}, 0), TEARS_OK);
+    assert_int_equal(fill(f, (struct test_change){2, "cold", 1, fresh, false}, 0), TEARS_OK);
     assert_true(test_wait_for(&f->news.filled, 2));
     assert_int_equal(event_at(f, atomic_load(&f->news.last_revision))->kind, T3_L2_EVENT_FILL);
 }
@@ -955,7 +941,7 @@ static void test_an_inspection_tells_the_writer(void **state)
     struct tears_value value;
     const struct t3_key key = test_note_key(1, &value);
     struct t3_l2_entry entry;
-    (void)put(f, f->other, (struct change){1, "a", 1, 0, true});
+    (void)put(f, f->other, (struct test_change){1, "a", 1, 0, true});
     assert_int_equal(t3_l2_inspect(f->l2, f->schema, &key, &f->arena, soon(), &entry, NULL),
                      TEARS_OK);
     assert_int_equal(entry.state, T3_L2_ROW);

@@ -187,3 +187,35 @@ bool test_wait_for(atomic_int *counter, int least)
         nanosleep(&pause, NULL);
     return atomic_load(counter) >= least;
 }
+
+struct t3_l2_entry test_note_get(struct t3_l2 *l2, const struct tears_schema *schema,
+                                 struct t3_arena *arena, int64_t id)
+{
+    struct tears_value value;
+    const struct t3_key key = test_note_key(id, &value);
+    struct t3_l2_entry entry = {0};
+    struct tears_error error = {0};
+    if (t3_l2_get(l2, schema, &key, 1, arena, t3_deadline_in_ms(5000), &entry, &error) != TEARS_OK)
+        fail_msg("get: %s", error.message);
+    return entry;
+}
+
+struct t3_l2_put test_note_put(struct t3_l2 *l2, const struct tears_schema *schema,
+                               struct t3_arena *arena, struct test_change change)
+{
+    struct tears_value value;
+    const struct t3_key key = test_note_key(change.id, &value);
+    struct t3_l2_put put = {
+        .key = &key,
+        .row = change.body != NULL
+                   ? test_note(schema, arena, change.id, change.body, change.version)
+                   : NULL,
+        .version = change.version,
+        .seen = change.seen,
+        .versioned = schema->version_column != T3_NO_COLUMN,
+        .authoritative = change.authoritative,
+    };
+    (void)t3_l2_put(l2, schema, &put, 1, arena, t3_deadline_in_ms(5000), NULL);
+    put.key = NULL;
+    return put;
+}

@@ -67,4 +67,21 @@ const struct test_event *test_wait_for_event(struct test_news *news, uint64_t re
 /* Waits up to two seconds until the counter is at least `least`. */
 bool test_wait_for(atomic_int *counter, int least);
 
+/* A note read through an L2; ends the test when it fails. */
+struct t3_l2_entry test_note_get(struct t3_l2 *l2, const struct tears_schema *schema,
+                                 struct t3_arena *arena, int64_t id);
+
+/* A put of a note, or of its deletion (body NULL). */
+struct test_change {
+    int64_t id;
+    const char *body;
+    int64_t version;
+    uint64_t seen;
+    bool authoritative;
+};
+
+/* Puts it; the result's key is gone. */
+struct t3_l2_put test_note_put(struct t3_l2 *l2, const struct tears_schema *schema,
+                               struct t3_arena *arena, struct test_change change);
+
 #endif

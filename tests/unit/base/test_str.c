@@ -76,12 +76,22 @@ static void comparisons_see_bytes_behind_a_nul(void **state)
     assert_int_equal(t3_str_from(TEARS_STR("abc"), 5).len, 0);
 }
 
+static void blanks_go_from_both_ends_only(void **state)
+{
+    (void)state;
+    assert_true(t3_str_is(t3_str_trim(TEARS_STR(" \t a b\n\v\f\r"), T3_BLANKS), "a b"));
+    assert_true(t3_str_is(t3_str_trim(TEARS_STR("\na "), " "), "\na"));
+    assert_int_equal(t3_str_trim(TEARS_STR("  "), T3_BLANKS).len, 0);
+    assert_int_equal(t3_str_trim(tears_str_n("\0a\0", 3), T3_BLANKS).len, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_short_sequences_are_judged_by_the_standard),
         cmocka_unit_test(damage_is_found_wherever_it_is),
         cmocka_unit_test(comparisons_see_bytes_behind_a_nul),
+        cmocka_unit_test(blanks_go_from_both_ends_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
