@@ -128,11 +128,11 @@ uint64_t t3_envelope_ttl_ms(const struct t3_envelope *envelope, uint64_t header_
 {
     if (header_ms > 0)
         return header_ms < TEARS_LEASE_TTL_MS_MAX ? header_ms : TEARS_LEASE_TTL_MS_MAX;
-    /* Both were read from text of at most six digits of a year, so the difference fits. */
-    const int64_t span_us = envelope->expires_us - envelope->acquired_us;
-    if (span_us <= 0)
+    if (envelope->expires_us <= envelope->acquired_us)
         return 0;
-    const uint64_t span_ms = ((uint64_t)span_us + 999) / 1000;
+    /* Without signs: from one end of the calendar to the other is more than an int64_t has room for. */
+    const uint64_t span_us = (uint64_t)envelope->expires_us - (uint64_t)envelope->acquired_us;
+    const uint64_t span_ms = span_us / 1000 + (span_us % 1000 > 0);
     return span_ms < TEARS_LEASE_TTL_MS_MAX ? span_ms : TEARS_LEASE_TTL_MS_MAX;
 }
 

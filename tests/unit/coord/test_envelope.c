@@ -66,6 +66,14 @@ static void test_for_how_long_it_counts(void **state)
     envelope.acquired_us = INT64_C(-62135596800000000);
     envelope.expires_us = INT64_C(253402300799999999);
     assert_int_equal(t3_envelope_ttl_ms(&envelope, 0), TEARS_LEASE_TTL_MS_MAX);
+    envelope.acquired_us = INT64_MIN + 1;
+    envelope.expires_us = INT64_MAX - 1;
+    assert_int_equal(t3_envelope_ttl_ms(&envelope, 0), TEARS_LEASE_TTL_MS_MAX);
+    envelope.acquired_us = INT64_MAX - 1;
+    envelope.expires_us = INT64_MIN + 1;
+    assert_int_equal(t3_envelope_ttl_ms(&envelope, 0), 0);
+    envelope.acquired_us = envelope.expires_us - 1;
+    assert_int_equal(t3_envelope_ttl_ms(&envelope, 0), 1); /* a part of one counts */
     assert_true(t3_envelope_is_over(&envelope, envelope.expires_us));
     assert_false(t3_envelope_is_over(&envelope, envelope.expires_us - 1));
 }
