@@ -79,6 +79,13 @@ struct tears_foreign_key_def {
     struct tears_str on_update; /**< the same words; "": NO ACTION */
 };
 
+/** A storage parameter of an index: `WITH (name = value)`. */
+struct tears_parameter_def {
+    struct tears_str name;
+    struct tears_str value;
+};
+
+/** SQLite has unique and partial indexes only; it passes over the other members. */
 struct tears_index_def {
     struct tears_str name;
     const struct tears_str *columns;
@@ -86,6 +93,12 @@ struct tears_index_def {
     bool unique;
     struct tears_str where;        /**< raw SQL of a partial index; "" none */
     struct tears_str using_method; /**< access method; "" the database's default */
+    const struct tears_str *opclasses; /**< operator class of each column, "" the type's default;
+                                            NULL: all of them the default */
+    const struct tears_str *include;   /**< columns that are kept in the index beside its key */
+    size_t include_count;
+    const struct tears_parameter_def *parameters;
+    size_t parameter_count;
 };
 
 struct tears_unique_def {
@@ -179,9 +192,14 @@ TEARS_API TEARS_CHECKED tears_status tears_schema_new(const struct tears_schema_
 
 /**
  * Makes a schema from a JSON table definition (spec data.md section 7): `name`, `columns` (each
- * with `name`, `column_type`, `nullable`, `default`, `primary_key`, `vector_dim`), `indexes`,
- * `foreign_keys`, and our own optional `version_column`.  Byte columns use the hex codec, as
- * dynamic tables do.
+ * with `name`, `column_type`, `nullable`, `default`, `primary_key`, `vector_dim`), `indexes` (`name`,
+ * `columns`, `unique`), `foreign_keys`.  Byte columns use the hex codec, as dynamic tables do.
+ *
+ * Members of our own, all optional: `version_column`; `primary_key` (names in key order, instead of
+ * the columns' flags); `on_conflict` ("update", "ignore", "raise"); `unique_constraints` (`name`,
+ * `columns`); of a column `immutable`, `partition`, `precision` and `scale` (decimal), `enum_name`
+ * and `enum_values` (type "enum"), and the types "double", "enum", "tsvector"; of an index `where`,
+ * `method`, `opclass` (an object from column to class), `include`, `with` (an object of texts).
  * @return TEARS_OK, TEARS_INVALID, TEARS_LIMIT, TEARS_NO_MEMORY.
  * @thread any  @since 0.1
  */

@@ -280,6 +280,38 @@ tears_status t3_ddl_create_table(const struct tears_schema *schema, enum t3_dial
     return writer.status;
 }
 
+/* The columns of an index, each with its operator class. */
+static void put_index_columns(struct writer *writer, const struct tears_index_def *index)
+{
+    put(writer, "(");
+    for (size_t i = 0; i < index->column_count; i++) {
+        put(writer, i > 0 ? ", " : "");
+        put_name(writer, index->columns[i]);
+        if (index->opclasses == NULL || index->opclasses[i].len == 0 ||
+            writer->dialect != T3_DIALECT_POSTGRESQL)
+            continue;
+        put(writer, " ");
+        put_table(writer, index->opclasses[i]); /* it may be in another schema, as a table may */
+    }
+    put(writer, ")");
+}
+
+/* What only PostgreSQL has, between the columns and the condition. */
+static void put_index_extras(struct writer *writer, const struct tears_index_def *index)
+{
+    if (index->include_count > 0) {
+        put(writer, " INCLUDE ");
+        put_names(writer, index->include, index->include_count);
+    }
+    for (size_t i = 0; i < index->parameter_count; i++) {
+        put(writer, i > 0 ? ", " : " WITH (");
+        put_name(writer, index->parameters[i].name);
+        put(writer, " = ");
+        put_literal(writer, index->parameters[i].value);
+    }
+    put(writer, index->parameter_count > 0 ? ")" : "");
+}
+
 tears_status t3_ddl_create_index(const struct tears_schema *schema, enum t3_dialect dialect,
                                  size_t at, struct t3_buf *out)
 {
@@ -295,7 +327,9 @@ tears_status t3_ddl_create_index(const struct tears_schema *schema, enum t3_dial
         put_name(&writer, index->using_method);
     }
     put(&writer, " ");
-    put_names(&writer, index->columns, index->column_count);
+    put_index_columns(&writer, index);
+    if (dialect == T3_DIALECT_POSTGRESQL)
+        put_index_extras(&writer, index);
     if (index->where.len > 0) {
         put(&writer, " WHERE ");
         put_str(&writer, index->where);

@@ -131,6 +131,32 @@ static tears_status copy_foreign_keys(struct tears_schema *schema,
     return TEARS_OK;
 }
 
+static tears_status copy_index(struct t3_arena *arena, const struct tears_index_def *from,
+                               struct tears_index_def *to)
+{
+    struct tears_parameter_def *parameters =
+        t3_arena_array(arena, from->parameter_count, sizeof *parameters);
+    if (parameters == NULL)
+        return TEARS_NO_MEMORY;
+    for (size_t i = 0; i < from->parameter_count; i++) {
+        T3_TRY(t3_arena_str(arena, from->parameters[i].name, &parameters[i].name));
+        T3_TRY(t3_arena_str(arena, from->parameters[i].value, &parameters[i].value));
+    }
+    to->parameters = parameters;
+    to->parameter_count = from->parameter_count;
+    to->column_count = from->column_count;
+    to->include_count = from->include_count;
+    to->unique = from->unique;
+    T3_TRY(t3_arena_str(arena, from->name, &to->name));
+    T3_TRY(copy_names(arena, from->columns, from->column_count, &to->columns));
+    T3_TRY(t3_arena_str(arena, from->where, &to->where));
+    T3_TRY(t3_arena_str(arena, from->using_method, &to->using_method));
+    T3_TRY(copy_names(arena, from->include, from->include_count, &to->include));
+    if (from->opclasses == NULL)
+        return TEARS_OK;
+    return copy_names(arena, from->opclasses, from->column_count, &to->opclasses);
+}
+
 static tears_status copy_indexes(struct tears_schema *schema, const struct tears_schema_def *def)
 {
     struct t3_arena *arena = &schema->arena;
@@ -139,15 +165,8 @@ static tears_status copy_indexes(struct tears_schema *schema, const struct tears
         t3_arena_array(arena, def->unique_constraint_count, sizeof *uniques);
     if (indexes == NULL || uniques == NULL)
         return TEARS_NO_MEMORY;
-    for (size_t i = 0; i < def->index_count; i++) {
-        const struct tears_index_def *from = &def->indexes[i];
-        indexes[i].column_count = from->column_count;
-        indexes[i].unique = from->unique;
-        T3_TRY(t3_arena_str(arena, from->name, &indexes[i].name));
-        T3_TRY(copy_names(arena, from->columns, from->column_count, &indexes[i].columns));
-        T3_TRY(t3_arena_str(arena, from->where, &indexes[i].where));
-        T3_TRY(t3_arena_str(arena, from->using_method, &indexes[i].using_method));
-    }
+    for (size_t i = 0; i < def->index_count; i++)
+        T3_TRY(copy_index(arena, &def->indexes[i], &indexes[i]));
     for (size_t i = 0; i < def->unique_constraint_count; i++) {
         const struct tears_unique_def *from = &def->unique_constraints[i];
         uniques[i].column_count = from->column_count;

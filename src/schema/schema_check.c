@@ -262,6 +262,8 @@ static tears_status check_indexes(const struct check *check)
         if (!name_is_valid(index->name))
             return refuse_part(check, "index", index->name, "the name is empty or not valid");
         T3_TRY(check_names(check, "index", index->name, index->columns, index->column_count));
+        if (index->include_count > 0)
+            T3_TRY(check_names(check, "index", index->name, index->include, index->include_count));
         for (size_t k = 0; k < i; k++)
             if (t3_str_equal(def->indexes[k].name, index->name))
                 return refuse_part(check, "index", index->name, "duplicate index names");

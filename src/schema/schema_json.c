@@ -172,11 +172,13 @@ static tears_status read_type(const struct definition *definition, const json_t 
         const char *name;
         uint64_t type;
     } types[] = {
-        {"text", TEARS_TYPE_STRING},   {"integer", TEARS_TYPE_INT},
-        {"bigint", TEARS_TYPE_BIGINT}, {"boolean", TEARS_TYPE_BOOL},
-        {"uuid", TEARS_TYPE_UUID},     {"timestamp", TEARS_TYPE_TIMESTAMPTZ},
-        {"jsonb", TEARS_TYPE_JSONB},   {"decimal", TEARS_TYPE_NUMERIC},
-        {"bytea", TEARS_TYPE_BYTES},   {"vector", TEARS_TYPE_VECTOR},
+        {"text", TEARS_TYPE_STRING},       {"integer", TEARS_TYPE_INT},
+        {"bigint", TEARS_TYPE_BIGINT},     {"boolean", TEARS_TYPE_BOOL},
+        {"uuid", TEARS_TYPE_UUID},         {"timestamp", TEARS_TYPE_TIMESTAMPTZ},
+        {"jsonb", TEARS_TYPE_JSONB},       {"decimal", TEARS_TYPE_NUMERIC},
+        {"bytea", TEARS_TYPE_BYTES},       {"vector", TEARS_TYPE_VECTOR},
+        {"double", TEARS_TYPE_DOUBLE},     {"enum", TEARS_TYPE_ENUM},
+        {"tsvector", TEARS_TYPE_TSVECTOR},
     };
     struct tears_str name;
     T3_TRY(read_text(definition, object, "column_type", "", &name));
@@ -188,7 +190,7 @@ static tears_status read_type(const struct definition *definition, const json_t 
     }
     return refuse(definition, "column_type",
                   "one of text, integer, bigint, boolean, timestamp, uuid, jsonb, decimal, bytea, "
-                  "vector is expected");
+                  "vector, double, enum, tsvector is expected");
 }
 
 static tears_status read_dimensions(const struct definition *definition, const json_t *object,
@@ -208,18 +210,90 @@ static tears_status read_dimensions(const struct definition *definition, const j
     return TEARS_OK;
 }
 
+/* An optional whole number that is not negative. */
+static tears_status read_number(const struct definition *definition, const json_t *object,
+                                const char *member, uint64_t *out, bool *given_out)
+{
+    const json_t *value = json_object_get(object, member);
+    *given_out = value != NULL && !json_is_null(value);
+    if (!*given_out)
+        return TEARS_OK;
+    if (!json_is_integer(value) || json_integer_value(value) < 0)
+        return refuse(definition, member, "a whole number is expected");
+    *out = (uint64_t)json_integer_value(value);
+    return TEARS_OK;
+}
+
+/* Any texts, unlike names of columns. */
+static tears_status read_texts(const struct definition *definition, const json_t *object,
+                               const char *member, const struct tears_str **texts_out,
+                               size_t *count_out)
+{
+    const json_t *array = json_object_get(object, member);
+    if (array == NULL)
+        return TEARS_OK;
+    if (!json_is_array(array))
+        return refuse(definition, member, "an array of strings is expected");
+    const size_t count = json_array_size(array);
+    struct tears_str *texts = t3_arena_array(definition->arena, count, sizeof *texts);
+    if (texts == NULL)
+        return t3_fail_memory(definition->error, "schema");
+    for (size_t i = 0; i < count; i++) {
+        if (!json_is_string(json_array_get(array, i)))
+            return refuse(definition, member, "an array of strings is expected");
+        texts[i] = text_of(json_array_get(array, i));
+    }
+    *texts_out = texts;
+    *count_out = count;
+    return TEARS_OK;
+}
+
+/* What only our own definitions say of a column. */
+static tears_status read_own_members(const struct definition *definition, const json_t *object,
+                                     struct tears_column_def *column)
+{
+    bool given = false;
+    T3_TRY(read_bool(definition, object, "immutable", column->type == TEARS_TYPE_TSVECTOR,
+                     &column->immutable));
+    T3_TRY(read_bool(definition, object, "partition", false, &column->partition));
+    T3_TRY(read_number(definition, object, "precision", &column->precision, &given));
+    T3_TRY(read_number(definition, object, "scale", &column->scale, &column->has_scale));
+    T3_TRY(read_text(definition, object, "enum_name", "", &column->enum_name));
+    return read_texts(definition, object, "enum_values", &column->enum_values,
+                      &column->enum_value_count);
+}
+
 static tears_status read_column(const struct definition *definition, const json_t *object,
                                 struct tears_column_def *column, bool *primary_out)
 {
-    static const char *const known[] = {"name",    "column_type", "nullable",
-                                        "default", "primary_key", "vector_dim"};
+    static const char *const known[] = {"name",        "column_type", "nullable",  "default",
+                                        "primary_key", "vector_dim",  "immutable", "partition",
+                                        "precision",   "scale",       "enum_name", "enum_values"};
     T3_TRY(check_members(definition, object, known, T3_COUNT(known)));
     T3_TRY(read_identifier(definition, object, "name", &column->name));
     T3_TRY(read_type(definition, object, &column->type));
     T3_TRY(read_bool(definition, object, "nullable", true, &column->nullable));
     T3_TRY(read_text(definition, object, "default", "", &column->server_default));
     T3_TRY(read_bool(definition, object, "primary_key", false, primary_out));
+    T3_TRY(read_own_members(definition, object, column));
     return read_dimensions(definition, object, column);
+}
+
+/* The key in an order of its own, which flags cannot say. */
+static tears_status read_primary_key(const struct definition *definition, const json_t *document,
+                                     struct tears_column_def *columns, struct tears_schema_def *def)
+{
+    if (json_object_get(document, "primary_key") == NULL)
+        return TEARS_OK;
+    if (def->primary_key_count > 0)
+        return refuse(definition, "primary_key", "columns are flagged as the key as well");
+    T3_TRY(read_names(definition, document, "primary_key", &def->primary_key,
+                      &def->primary_key_count));
+    for (size_t i = 0; i < def->column_count; i++)
+        for (size_t k = 0; k < def->primary_key_count; k++)
+            if (t3_str_equal(columns[i].name, def->primary_key[k]))
+                columns[i].nullable = false;
+    return TEARS_OK;
 }
 
 /* The flagged columns are the key; without a flag it is the column `id`, as the peers assume. */
@@ -242,29 +316,93 @@ static tears_status read_columns(struct definition *definition, const json_t *do
         columns[i].nullable = columns[i].nullable && !primary;
     }
     leave(definition);
+    def->columns = columns;
+    def->column_count = count;
+    def->primary_key = key;
+    T3_TRY(read_primary_key(definition, document, columns, def));
     for (size_t i = 0; i < count && def->primary_key_count == 0; i++) {
         if (t3_str_is(columns[i].name, "id")) {
             key[def->primary_key_count++] = columns[i].name;
             columns[i].nullable = false;
         }
     }
-    def->columns = columns;
-    def->column_count = count;
-    def->primary_key = key;
     return TEARS_OK;
 }
 
 /* ---- indexes and foreign keys -----------------------------------------------------------------
  */
 
+/* {"column": "operator class"} */
+static tears_status read_opclasses(const struct definition *definition, const json_t *object,
+                                   struct tears_index_def *index)
+{
+    static const char member[] = "opclass";
+    const json_t *classes = json_object_get(object, member);
+    if (classes == NULL)
+        return TEARS_OK;
+    struct tears_str *list = t3_arena_array(definition->arena, index->column_count, sizeof *list);
+    if (list == NULL)
+        return t3_fail_memory(definition->error, "schema");
+    size_t found = 0;
+    for (size_t i = 0; i < index->column_count; i++) {
+        const json_t *name =
+            json_object_getn(classes, index->columns[i].ptr, index->columns[i].len);
+        if (name != NULL && !json_is_string(name))
+            return refuse(definition, member, "an operator class is a string");
+        if (name != NULL)
+            list[i] = text_of(name);
+        found += name != NULL ? 1 : 0;
+    }
+    if (!json_is_object(classes) || found != json_object_size(classes))
+        return refuse(definition, member,
+                      "an object from columns of the index to operator classes "
+                      "is expected");
+    index->opclasses = list;
+    return TEARS_OK;
+}
+
+/* {"parameter": "value"} */
+static tears_status read_parameters(const struct definition *definition, const json_t *object,
+                                    struct tears_index_def *index)
+{
+    static const char member[] = "with";
+    const json_t *given = json_object_get(object, member);
+    if (given == NULL)
+        return TEARS_OK;
+    if (!json_is_object(given))
+        return refuse(definition, member, "an object from parameters to texts is expected");
+    struct tears_parameter_def *list =
+        t3_arena_array(definition->arena, json_object_size(given), sizeof *list);
+    if (list == NULL)
+        return t3_fail_memory(definition->error, "schema");
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)given, name, value)
+    {
+        list[index->parameter_count].name = tears_str_c(name);
+        if (!is_identifier(tears_str_c(name)) || !json_is_string(value))
+            return refuse(definition, member, "an object from parameters to texts is expected");
+        list[index->parameter_count++].value = text_of(value);
+    }
+    index->parameters = list;
+    return TEARS_OK;
+}
+
 static tears_status read_index(const struct definition *definition, const json_t *object,
                                struct tears_index_def *index)
 {
-    static const char *const known[] = {"name", "columns", "unique"};
+    static const char *const known[] = {"name",   "columns", "unique",  "where",
+                                        "method", "opclass", "include", "with"};
     T3_TRY(check_members(definition, object, known, T3_COUNT(known)));
     T3_TRY(read_identifier(definition, object, "name", &index->name));
     T3_TRY(read_bool(definition, object, "unique", false, &index->unique));
-    return read_names(definition, object, "columns", &index->columns, &index->column_count);
+    T3_TRY(read_names(definition, object, "columns", &index->columns, &index->column_count));
+    T3_TRY(read_text(definition, object, "where", "", &index->where));
+    T3_TRY(read_text(definition, object, "method", "", &index->using_method));
+    if (json_object_get(object, "include") != NULL)
+        T3_TRY(read_names(definition, object, "include", &index->include, &index->include_count));
+    T3_TRY(read_opclasses(definition, object, index));
+    return read_parameters(definition, object, index);
 }
 
 static tears_status read_indexes(struct definition *definition, const json_t *document,
@@ -320,14 +458,56 @@ static tears_status read_foreign_keys(struct definition *definition, const json_
     return TEARS_OK;
 }
 
+static tears_status read_uniques(struct definition *definition, const json_t *document,
+                                 struct tears_schema_def *def)
+{
+    static const char *const known[] = {"name", "columns"};
+    const json_t *array = NULL;
+    T3_TRY(find_list(definition, document, "unique_constraints", &array));
+    const size_t count = json_array_size(array);
+    struct tears_unique_def *uniques = t3_arena_array(definition->arena, count, sizeof *uniques);
+    if (uniques == NULL)
+        return t3_fail_memory(definition->error, "schema");
+    for (size_t i = 0; i < count; i++) {
+        const json_t *object = json_array_get(array, i);
+        enter(definition, "unique_constraints", i);
+        T3_TRY(check_members(definition, object, known, T3_COUNT(known)));
+        T3_TRY(read_identifier(definition, object, "name", &uniques[i].name));
+        T3_TRY(read_names(definition, object, "columns", &uniques[i].columns,
+                          &uniques[i].column_count));
+    }
+    leave(definition);
+    def->unique_constraints = uniques;
+    def->unique_constraint_count = count;
+    return TEARS_OK;
+}
+
+static tears_status read_on_conflict(const struct definition *definition, const json_t *document,
+                                     uint64_t *policy_out)
+{
+    static const char *const words[] = {[TEARS_ON_CONFLICT_UPDATE] = "update",
+                                        [TEARS_ON_CONFLICT_IGNORE] = "ignore",
+                                        [TEARS_ON_CONFLICT_RAISE] = "raise"};
+    struct tears_str word;
+    T3_TRY(read_text(definition, document, "on_conflict", "update", &word));
+    for (size_t i = 0; i < T3_COUNT(words); i++) {
+        if (t3_str_is(word, words[i])) {
+            *policy_out = i;
+            return TEARS_OK;
+        }
+    }
+    return refuse(definition, "on_conflict", "one of update, ignore, raise is expected");
+}
+
 /* ---- the document -----------------------------------------------------------------------------
  */
 
 static tears_status read_document(struct definition *definition, const json_t *document,
                                   tears_schema **schema_out)
 {
-    static const char *const known[] = {"name", "columns", "indexes", "foreign_keys",
-                                        "version_column"};
+    static const char *const known[] = {"name",           "columns",     "indexes",
+                                        "foreign_keys",   "primary_key", "unique_constraints",
+                                        "version_column", "on_conflict"};
     struct tears_schema_def def;
     memset(&def, 0, sizeof def);
     def.byte_codec = TEARS_BYTES_HEX;
@@ -337,6 +517,8 @@ static tears_status read_document(struct definition *definition, const json_t *d
     T3_TRY(read_columns(definition, document, &def));
     T3_TRY(read_indexes(definition, document, &def));
     T3_TRY(read_foreign_keys(definition, document, &def));
+    T3_TRY(read_uniques(definition, document, &def));
+    T3_TRY(read_on_conflict(definition, document, &def.on_conflict));
     const struct t3_declaration declaration = {.def = &def, .dynamic = true};
     return t3_schema_build(&declaration, schema_out, definition->error);
 }
