@@ -1,9 +1,9 @@
 /**
  * @file deferred.h
- * Deferred writes: a save that is durable in a local log after microseconds, and reaches L3 later.
+ * Deferred writes: a save that is durable in a local journal after microseconds, and reaches L3 later.
  *
  * A table is deferred when its collection says so (struct tears_collection_options, flush_strategy) or when the client's
- * options name it.  Its writes are then noted in the client's log, one SQLite file, and are *pending* until a flush has written
+ * options name it.  Its writes are then noted in the client's journal, one SQLite file, and are *pending* until a flush has written
  * them to L3.  The process that made them reads them back at once; others may see them in L2, marked as not yet true, and only with
  * consistency ANY.  Nothing is ever dropped: what L3 refuses for good becomes a *dead letter*, which people look at, edit, try again,
  * or drop (`tears dead`).  Source: spec core.md section 21; architecture section 9.
@@ -36,7 +36,7 @@ enum {
         2 /**< nothing: pending writes are in memory only, and lost with the process */
 };
 
-/** What a save does when as much is pending as may be (log_rows_max, log_bytes_max). */
+/** What a save does when as much is pending as may be (journal_rows_max, journal_bytes_max). */
 enum {
     TEARS_FULL_BLOCK =
         0, /**< waits for a flush to make room, until the session's deadline: TEARS_TIMEOUT */
@@ -88,8 +88,8 @@ struct tears_flush_result {
  * @param tables       NULL: all.  Rows that these depend on are written too, whichever table they are of.
  * @param deadline_ms  0: the session's.  Progress is kept when it passes.
  * @param result_out   may be NULL; `size` must be set.
- * @return TEARS_OK (see the result), TEARS_TIMEOUT, TEARS_UNAVAILABLE (L3 cannot be reached: rows wait, the log keeps trying),
- * TEARS_DENIED (another process has taken the log over; the database refuses the log's table), TEARS_NOT_FOUND (no such table is deferred),
+ * @return TEARS_OK (see the result), TEARS_TIMEOUT, TEARS_UNAVAILABLE (L3 cannot be reached: rows wait, the journal keeps trying),
+ * TEARS_DENIED (another process has taken the journal over; the database refuses the journal's table), TEARS_NOT_FOUND (no such table is deferred),
  * TEARS_MISUSE (a transaction is open), TEARS_NO_MEMORY.
  * @thread session  @since 0.1
  */
@@ -114,7 +114,7 @@ TEARS_API TEARS_CHECKED tears_status tears_put_field(tears_session *session,
                                                      struct tears_value value);
 
 /** @name Pending writes
- * The log of a client that is open, or of none: tears_log_open reads the file of a process that runs, or has died. */
+ * The journal of a client that is open, or of none: tears_journal_open reads the file of a process that runs, or has died. */
 /** @{ */
 
 /** What a pending write or dead letter does. */
@@ -137,7 +137,7 @@ struct tears_pending {
     uint64_t has_base;
     int64_t base;     /**< version that the write was based on */
     int64_t since_us; /**< microseconds since 1970: when it was made */
-    uint64_t bytes;   /**< in the log */
+    uint64_t bytes;   /**< in the journal */
 };
 
 /** A write that L3 has refused for good. */
@@ -148,16 +148,16 @@ struct tears_dead {
     struct tears_str message;
     int64_t died_us;
     uint64_t dependants; /**< pending rows that wait for this one */
-    uint64_t is_marked;  /**< 1: to be tried again by the log's owner */
+    uint64_t is_marked;  /**< 1: to be tried again by the journal's owner */
 };
 
-typedef struct tears_log_file tears_log_file;
+typedef struct tears_journal tears_journal;
 
-/** Who owns a log, and how much is in it. */
-struct tears_log_status {
+/** Who owns a journal, and how much is in it. */
+struct tears_journal_status {
     size_t size;
     struct tears_str path;
-    struct tears_str id;    /**< of the log; the database knows it by this */
+    struct tears_str id;    /**< of the journal; the database knows it by this */
     uint64_t epoch;         /**< owners so far */
     uint64_t is_owned;      /**< 1: a process has it open */
     uint64_t owner_pid;     /**< of that process */
@@ -166,54 +166,52 @@ struct tears_log_status {
     int64_t oldest_us; /**< of the oldest pending write; 0: none */
 };
 
-#define TEARS_LOG_STATUS_INIT TEARS_SIZED(struct tears_log_status)
+#define TEARS_JOURNAL_STATUS_INIT TEARS_SIZED(struct tears_journal_status)
 
 /**
- * Opens a log to look at it, and to deal with its dead letters; its owner is not disturbed.
- * @param path  "": the default of the environment (struct tears_client_options, log_path).
+ * Opens a journal to look at it, and to deal with its dead letters; its owner is not disturbed.
+ * @param path  "": the default of the environment (struct tears_client_options, journal_path).
  * @return TEARS_OK, TEARS_NOT_FOUND (no such file), TEARS_CORRUPT, TEARS_UNSUPPORTED (of a newer version), TEARS_DENIED, TEARS_TIMEOUT,
  * TEARS_NO_MEMORY.
  * @thread any  @since 0.1
  */
-TEARS_API TEARS_CHECKED tears_status tears_log_open(struct tears_str path, tears_log_file **log_out,
-                                                    struct tears_error *error_out);
+TEARS_API TEARS_CHECKED tears_status tears_journal_open(struct tears_str path,
+                                                        tears_journal **journal_out,
+                                                        struct tears_error *error_out);
 /** Ends it; NULL is accepted.  @thread setup  @since 0.1 */
-TEARS_API void tears_log_free(tears_log_file *log);
+TEARS_API void tears_journal_free(tears_journal *journal);
 
-/** @param status_out  texts live until the next call with this log.  @return TEARS_OK, TEARS_TIMEOUT, TEARS_CORRUPT.  @thread session  @since 0.1 */
-TEARS_API TEARS_CHECKED tears_status tears_log_status_read(tears_log_file *log,
-                                                           struct tears_log_status *status_out,
-                                                           struct tears_error *error_out);
+/** @param status_out  texts live until the next call with this journal.  @return TEARS_OK, TEARS_TIMEOUT, TEARS_CORRUPT.  @thread session  @since 0.1 */
+TEARS_API TEARS_CHECKED tears_status tears_journal_look(tears_journal *journal,
+                                                        struct tears_journal_status *status_out,
+                                                        struct tears_error *error_out);
 
 /**
  * Gives pending writes in the order they were made, those after `after_id`, at most `max`.
  * @param table        "": of all tables.
- * @param pending_out  lives until the next call with this log.
+ * @param pending_out  lives until the next call with this journal.
  * @return TEARS_OK (also when there is none), TEARS_CORRUPT (a damaged record: the message names it), TEARS_TIMEOUT, TEARS_NO_MEMORY.
  * @thread session  @since 0.1
  */
-TEARS_API TEARS_CHECKED tears_status tears_log_pending(tears_log_file *log, struct tears_str table,
-                                                       uint64_t after_id, size_t max,
-                                                       const struct tears_pending **pending_out,
-                                                       size_t *count_out,
-                                                       struct tears_error *error_out);
+TEARS_API TEARS_CHECKED tears_status tears_journal_pending(
+    tears_journal *journal, struct tears_str table, uint64_t after_id, size_t max,
+    const struct tears_pending **pending_out, size_t *count_out, struct tears_error *error_out);
 
-/** The same of dead letters.  @return as tears_log_pending.  @thread session  @since 0.1 */
-TEARS_API TEARS_CHECKED tears_status tears_log_dead(tears_log_file *log, struct tears_str table,
-                                                    uint64_t after_id, size_t max,
-                                                    const struct tears_dead **dead_out,
-                                                    size_t *count_out,
-                                                    struct tears_error *error_out);
+/** The same of dead letters.  @return as tears_journal_pending.  @thread session  @since 0.1 */
+TEARS_API TEARS_CHECKED tears_status tears_journal_dead(
+    tears_journal *journal, struct tears_str table, uint64_t after_id, size_t max,
+    const struct tears_dead **dead_out, size_t *count_out, struct tears_error *error_out);
 
 /**
- * Has dead letters tried again: marks them; the log's owner, or the next one, makes them pending and flushes them.
+ * Has dead letters tried again: marks them; the journal's owner, or the next one, makes them pending and flushes them.
  * @param id     0: all of `table`.
  * @param table  "": of all tables.
  * @return TEARS_OK, TEARS_NOT_FOUND, TEARS_TIMEOUT, TEARS_LIMIT (disk full), TEARS_DENIED.  @thread session  @since 0.1
  */
-TEARS_API TEARS_CHECKED tears_status tears_log_retry(tears_log_file *log, uint64_t id,
-                                                     struct tears_str table, uint64_t *count_out,
-                                                     struct tears_error *error_out);
+TEARS_API TEARS_CHECKED tears_status tears_journal_retry(tears_journal *journal, uint64_t id,
+                                                         struct tears_str table,
+                                                         uint64_t *count_out,
+                                                         struct tears_error *error_out);
 
 /**
  * Changes columns of a dead letter before it is tried again.
@@ -221,13 +219,13 @@ TEARS_API TEARS_CHECKED tears_status tears_log_retry(tears_log_file *log, uint64
  * @return TEARS_OK, TEARS_NOT_FOUND, TEARS_INVALID (unknown column, wrong type; a deletion has nothing to edit), TEARS_TIMEOUT, TEARS_NO_MEMORY.
  * @thread session  @since 0.1
  */
-TEARS_API TEARS_CHECKED tears_status tears_log_edit(tears_log_file *log, uint64_t id,
-                                                    struct tears_str json,
-                                                    struct tears_error *error_out);
+TEARS_API TEARS_CHECKED tears_status tears_journal_edit(tears_journal *journal, uint64_t id,
+                                                        struct tears_str json,
+                                                        struct tears_error *error_out);
 
 /** Forgets a dead letter for good.  @return TEARS_OK, TEARS_NOT_FOUND, TEARS_TIMEOUT.  @thread session  @since 0.1 */
-TEARS_API TEARS_CHECKED tears_status tears_log_drop(tears_log_file *log, uint64_t id,
-                                                    struct tears_error *error_out);
+TEARS_API TEARS_CHECKED tears_status tears_journal_drop(tears_journal *journal, uint64_t id,
+                                                        struct tears_error *error_out);
 
 /** @} */
 
