@@ -75,8 +75,8 @@ struct tears_migration_def {
 /** A package.  Start from TEARS_PACKAGE_DEF_INIT.  The library copies everything but `owner`. */
 struct tears_package_def {
     size_t size;
-    struct tears_str name; /**< 1 to 255 bytes */
-    uint64_t scope;        /**< TEARS_SCOPE_* */
+    struct tears_str name;              /**< 1 to 255 bytes */
+    uint64_t scope;                     /**< TEARS_SCOPE_* */
     const struct tears_str *depends_on; /**< packages of the same scope */
     size_t depends_on_count;
     const struct tears_migration_def *migrations; /**< in any order */
@@ -102,12 +102,12 @@ struct tears_migrate_event {
     struct tears_str package;
     int64_t version;
     struct tears_str description;
-    uint64_t down;       /**< 1: it is being undone */
-    uint64_t resumed;    /**< 1: of STARTED, an interrupted version goes on */
-    uint64_t done;       /**< of STEP: statements, or rows of the helper `phase` */
-    uint64_t total;      /**< 0: not known */
+    uint64_t down;          /**< 1: it is being undone */
+    uint64_t resumed;       /**< 1: of STARTED, an interrupted version goes on */
+    uint64_t done;          /**< of STEP: statements, or rows of the helper `phase` */
+    uint64_t total;         /**< 0: not known */
     struct tears_str phase; /**< of STEP: the part that reports, "" the version */
-    uint64_t elapsed_us; /**< of FINISHED, WAITING */
+    uint64_t elapsed_us;    /**< of FINISHED, WAITING */
 };
 
 /** Called on the thread of the call under way; must not call the migrator. */
@@ -123,14 +123,16 @@ struct tears_migrator_options {
      * connection's own schema, on SQLite the client's file.
      */
     struct tears_str schema;
-    uint64_t create_schema;       /**< 1: it is made when it is missing; 0: TEARS_NOT_FOUND */
-    uint64_t allow_out_of_order;  /**< 1: a version below one that is applied already is applied, not refused */
-    uint64_t allow_changed;       /**< 1: an applied version whose text has changed stops nothing */
-    uint64_t wait_ms;             /**< longest wait for another process that works on the schema; 0: 600,000 */
-    uint64_t statement_ms;        /**< longest time of one statement; 0: no limit */
-    uint64_t table_lock_ms;       /**< longest wait of a statement for a table's lock, after which its version
+    uint64_t create_schema; /**< 1: it is made when it is missing; 0: TEARS_NOT_FOUND */
+    uint64_t
+        allow_out_of_order; /**< 1: a version below one that is applied already is applied, not refused */
+    uint64_t allow_changed; /**< 1: an applied version whose text has changed stops nothing */
+    uint64_t wait_ms; /**< longest wait for another process that works on the schema; 0: 600,000 */
+    uint64_t statement_ms; /**< longest time of one statement; 0: no limit */
+    uint64_t
+        table_lock_ms; /**< longest wait of a statement for a table's lock, after which its version
                                        is begun again, a few times; PostgreSQL; 0: 5,000 */
-    struct tears_str actor;       /**< who, for the history; "": user@host */
+    struct tears_str actor;             /**< who, for the history; "": user@host */
     tears_migrate_progress_fn progress; /**< NULL: nobody */
     void *progress_owner;
 };
@@ -145,10 +147,9 @@ struct tears_migrator_options {
  * program's own; options from a newer header), TEARS_MISUSE, TEARS_NO_MEMORY.
  * @thread any  @since 0.1
  */
-TEARS_API TEARS_CHECKED tears_status tears_migrator_open(tears_client *client,
-                                                         const struct tears_migrator_options *options,
-                                                         tears_migrator **migrator_out,
-                                                         struct tears_error *error_out);
+TEARS_API TEARS_CHECKED tears_status
+tears_migrator_open(tears_client *client, const struct tears_migrator_options *options,
+                    tears_migrator **migrator_out, struct tears_error *error_out);
 
 /** Ends it, and its connection.  NULL is accepted.  @thread migrator  @since 0.1 */
 TEARS_API void tears_migrator_free(tears_migrator *migrator);
@@ -189,10 +190,12 @@ struct tears_migration_failure {
     uint64_t ordinal;           /**< of the statement in the version, from 1 */
     struct tears_str statement; /**< its text */
     struct tears_str file;      /**< of SQL from a directory */
-    uint64_t line;              /**< in the file, or in the version's SQL text: of the position, else of the statement */
-    uint64_t position;          /**< character of the statement, from 1 */
+    uint64_t
+        line; /**< in the file, or in the version's SQL text: of the position, else of the statement */
+    uint64_t position; /**< character of the statement, from 1 */
     struct tears_str sqlstate;
-    uint64_t is_partial; /**< 1: statements before it are done and stay; the next run goes on behind them */
+    uint64_t
+        is_partial; /**< 1: statements before it are done and stay; the next run goes on behind them */
 };
 
 #define TEARS_MIGRATION_FAILURE_INIT TEARS_SIZED(struct tears_migration_failure)
@@ -228,8 +231,9 @@ enum {
     TEARS_MIGRATE_CHANGED = 2,      /**< an applied version's text is not what it was */
     TEARS_MIGRATE_OUT_OF_ORDER = 3, /**< a pending version is below an applied one */
     TEARS_MIGRATE_NO_DOWN = 4,      /**< a version cannot be undone */
-    TEARS_MIGRATE_INTERRUPTED = 5,  /**< an interrupted version is not the one that is asked for, or not the same any more */
-    TEARS_MIGRATE_DEPENDENCY = 6    /**< a package's dependency has pending versions */
+    TEARS_MIGRATE_INTERRUPTED =
+        5, /**< an interrupted version is not the one that is asked for, or not the same any more */
+    TEARS_MIGRATE_DEPENDENCY = 6 /**< a package's dependency has pending versions */
 };
 
 /** What a version is in the schema. */
@@ -238,9 +242,10 @@ enum {
     TEARS_MIGRATION_APPLIED = 2,
     TEARS_MIGRATION_CHANGED = 3,      /**< applied, but the text is another now */
     TEARS_MIGRATION_OUT_OF_ORDER = 4, /**< pending, below an applied version of its package */
-    TEARS_MIGRATION_INTERRUPTED = 5,  /**< statements of it are done, others are not: up or down goes on */
-    TEARS_MIGRATION_FAILED = 6,       /**< pending; the last attempt failed, nothing of it is left */
-    TEARS_MIGRATION_UNKNOWN = 7       /**< applied, but no package that was added has it */
+    TEARS_MIGRATION_INTERRUPTED =
+        5, /**< statements of it are done, others are not: up or down goes on */
+    TEARS_MIGRATION_FAILED = 6, /**< pending; the last attempt failed, nothing of it is left */
+    TEARS_MIGRATION_UNKNOWN = 7 /**< applied, but no package that was added has it */
 };
 
 /** One version, with what is known of it. */
@@ -251,12 +256,14 @@ struct tears_migration_status {
     struct tears_str description;
     uint64_t state; /**< TEARS_MIGRATION_* */
     uint64_t has_down;
-    uint64_t no_transaction; /**< 1: it has TEARS_MIGRATION_NO_TRANSACTION, by its flags or its statements */
+    uint64_t
+        no_transaction; /**< 1: it has TEARS_MIGRATION_NO_TRANSACTION, by its flags or its statements */
     int64_t date_applied_us; /**< microseconds since 1970; 0: not applied, or not known */
     struct tears_str file;
     uint64_t steps_done; /**< of INTERRUPTED */
-    struct tears_str error; /**< of FAILED and INTERRUPTED: what the last attempt said; "" it was killed */
-    uint64_t down;          /**< of INTERRUPTED: 1: it was being undone */
+    struct tears_str
+        error;     /**< of FAILED and INTERRUPTED: what the last attempt said; "" it was killed */
+    uint64_t down; /**< of INTERRUPTED: 1: it was being undone */
 };
 
 /**
@@ -266,8 +273,9 @@ struct tears_migration_status {
  * TEARS_TIMEOUT, TEARS_DENIED, TEARS_NO_MEMORY.
  * @thread migrator  @since 0.1
  */
-TEARS_API TEARS_CHECKED tears_status tears_migrate_status(
-    tears_migrator *migrator, const struct tears_migration_status **statuses_out, size_t *count_out);
+TEARS_API TEARS_CHECKED tears_status
+tears_migrate_status(tears_migrator *migrator, const struct tears_migration_status **statuses_out,
+                     size_t *count_out);
 
 /** A row of the ledger. */
 struct tears_migration_record {
@@ -276,7 +284,7 @@ struct tears_migration_record {
     int64_t version;
     struct tears_str description;
     int64_t date_applied_us;
-    int64_t sequence; /**< order of application; 0: not applied by this library */
+    int64_t sequence;          /**< order of application; 0: not applied by this library */
     struct tears_str checksum; /**< "": not known */
     uint64_t duration_us;
     struct tears_str actor;
@@ -301,7 +309,8 @@ struct tears_migrate_request {
     struct tears_str package; /**< only this one; its dependencies must be applied.  "": all */
     uint64_t has_target;
     int64_t target; /**< highest version, in each package's own numbers */
-    const struct tears_package_version *targets; /**< highest versions of single packages; these count before `target` */
+    const struct tears_package_version
+        *targets; /**< highest versions of single packages; these count before `target` */
     size_t target_count;
     uint64_t steps; /**< of tears_migrate_down: how many versions; at least 1 */
 };
@@ -337,9 +346,9 @@ TEARS_API TEARS_CHECKED tears_status tears_migrate_down(tears_migrator *migrator
 
 /** What a statement of a preview is. */
 enum {
-    TEARS_STATEMENT_DDL = 1,  /**< changes tables */
-    TEARS_STATEMENT_DML = 2,  /**< changes rows */
-    TEARS_STATEMENT_OTHER = 3, /**< anything else: SET, VACUUM, blocks of code */
+    TEARS_STATEMENT_DDL = 1,        /**< changes tables */
+    TEARS_STATEMENT_DML = 2,        /**< changes rows */
+    TEARS_STATEMENT_OTHER = 3,      /**< anything else: SET, VACUUM, blocks of code */
     TEARS_STATEMENT_BOOKKEEPING = 4 /**< the library's own: the ledger */
 };
 
@@ -362,9 +371,9 @@ struct tears_migration_statement {
  * @return as tears_migrate_up.
  * @thread migrator  @since 0.1
  */
-TEARS_API TEARS_CHECKED tears_status tears_migrate_preview(
-    tears_migrator *migrator, const struct tears_migrate_request *request,
-    const struct tears_migration_statement **statements_out, size_t *count_out);
+TEARS_API TEARS_CHECKED tears_status
+tears_migrate_preview(tears_migrator *migrator, const struct tears_migrate_request *request,
+                      const struct tears_migration_statement **statements_out, size_t *count_out);
 
 /** The same of tears_migrate_down.  @return as tears_migrate_down.  @thread migrator  @since 0.1 */
 TEARS_API TEARS_CHECKED tears_status tears_migrate_preview_down(
@@ -386,7 +395,8 @@ TEARS_API TEARS_CHECKED tears_status tears_migrate_stamp(tears_migrator *migrato
 /** Takes a version out of the ledger without undoing it.  @return as tears_migrate_stamp; TEARS_NOT_FOUND: it is not
  * there.  @thread migrator  @since 0.1 */
 TEARS_API TEARS_CHECKED tears_status tears_migrate_unstamp(tears_migrator *migrator,
-                                                           struct tears_str package, int64_t version);
+                                                           struct tears_str package,
+                                                           int64_t version);
 
 /**
  * Takes the text that versions have now for the one that was applied, after people have seen to it that it makes no
@@ -415,7 +425,8 @@ TEARS_API TEARS_CHECKED tears_status tears_migrate_accept(tears_migrator *migrat
 TEARS_API TEARS_CHECKED tears_status tears_migration_execute(tears_migration *migration,
                                                              struct tears_str sql,
                                                              const struct tears_value *params,
-                                                             size_t param_count, uint64_t *rows_out);
+                                                             size_t param_count,
+                                                             uint64_t *rows_out);
 
 /** Runs statements with semicolons between them.  @return as tears_migration_execute.  @thread migrator  @since 0.1 */
 TEARS_API TEARS_CHECKED tears_status tears_migration_execute_all(tears_migration *migration,
@@ -484,7 +495,7 @@ struct tears_migration_info {
     size_t size;
     struct tears_str package;
     int64_t version;
-    struct tears_str schema; /**< where unqualified names are made; SQLite: "main" */
+    struct tears_str schema;  /**< where unqualified names are made; SQLite: "main" */
     struct tears_str dialect; /**< "postgresql" or "sqlite" */
     uint64_t server_version;  /**< such as 150004, 3040001 */
     uint64_t is_yugabyte;

@@ -68,6 +68,23 @@ void t3_lite_give_auto(struct t3_lite_conn **conn);
 tears_status t3_lite_checkpoint(struct t3_lite *lite, struct t3_deadline deadline,
                                 struct tears_error *error_out);
 
+/* ---- a connection of one's own (lite_own.c) ---- */
+
+struct t3_lite_own {
+    const char *path; /* of another file, lives as long as the connection; NULL: the pool's database */
+    bool create;      /* makes the file when it is missing; otherwise that is TEARS_NOT_FOUND */
+    struct t3_deadline deadline; /* until t3_lite_set_deadline */
+};
+
+/* Opens a connection beside the pool; it ends with t3_lite_conn_free.  Statuses as of t3_lite_open. */
+tears_status t3_lite_connect(const struct t3_lite *lite, const struct t3_lite_own *own,
+                             struct t3_lite_conn **conn_out, struct tears_error *error_out);
+
+bool t3_lite_is_in_memory(const struct t3_lite *lite);
+
+/* The byte of the SQL text at which the last failure was noticed; -1: not known. */
+int t3_lite_error_offset(const struct t3_lite_conn *conn);
+
 /* ---- one connection (lite_conn.c) ---- */
 
 /* A private in-memory database without a pool.  TEARS_OK, TEARS_NO_MEMORY. */

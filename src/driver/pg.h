@@ -166,6 +166,9 @@ void t3_pg_conn_abandon(struct t3_pg_conn *conn);
 /* Whether the connection can be used on. */
 bool t3_pg_conn_is_alive(const struct t3_pg_conn *conn);
 
+/* Whether a transaction is open on it, one that failed included. */
+bool t3_pg_conn_in_transaction(const struct t3_pg_conn *conn);
+
 /* What the server said about itself at connection time, "" when nothing: server_version,
  * server_encoding ... */
 const char *t3_pg_conn_parameter(const struct t3_pg_conn *conn, const char *name);

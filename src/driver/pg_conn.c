@@ -167,6 +167,12 @@ bool t3_pg_conn_is_alive(const struct t3_pg_conn *conn)
     return !conn->broken;
 }
 
+bool t3_pg_conn_in_transaction(const struct t3_pg_conn *conn)
+{
+    const PGTransactionStatusType state = PQtransactionStatus(conn->pg);
+    return state == PQTRANS_INTRANS || state == PQTRANS_INERROR;
+}
+
 bool t3_pg_conn_looks_sound(struct t3_pg_conn *conn)
 {
     enum { READS_MAX = 8 }; /* an idle server says little: settings that changed, a last word */

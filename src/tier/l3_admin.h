@@ -20,15 +20,16 @@
 struct t3_admin;
 
 struct t3_admin_options {
-    struct tears_str schema; /* "": the connection's own; SQLite: the client's file */
-    bool create_schema;      /* made when it is missing; otherwise that is TEARS_NOT_FOUND */
+    struct tears_str schema;     /* "": the connection's own; SQLite: the client's file */
+    bool create_schema;          /* made when it is missing; otherwise that is TEARS_NOT_FOUND */
     struct t3_deadline deadline; /* of opening */
 };
 
 /* What is known of the database once it is open; texts live as long as the connection. */
 struct t3_admin_facts {
     enum t3_dialect dialect;
-    struct tears_str schema;      /* where unqualified names are made: current_schema(); SQLite: "main" */
+    struct tears_str
+        schema; /* where unqualified names are made: current_schema(); SQLite: "main" */
     struct tears_str search_path; /* PostgreSQL: as it was set, quoted; "": the connection's own */
     struct tears_str file;        /* SQLite: the path */
     uint32_t version;             /* 150004, 3040001 */
@@ -56,7 +57,8 @@ struct t3_admin_statement {
     struct tears_str sql;
     const struct tears_value *params;
     size_t param_count;
-    bool only_reads; /* TEARS_INVALID when it would write.  On PostgreSQL by a transaction of its own that cannot, so inside
+    bool
+        only_reads; /* TEARS_INVALID when it would write.  On PostgreSQL by a transaction of its own that cannot, so inside
                         an open one it is not checked. */
 };
 

@@ -138,6 +138,11 @@ tears_status t3_l3_pg_query(struct t3_l3 *l3, struct t3_l3_call *call, struct te
                             const struct tears_value *params, size_t param_count,
                             struct t3_result *result_out);
 
+/* An ad-hoc statement on the connection of `work`: values go and come as text. */
+tears_status t3_pg_work_query(struct t3_pg_work *work, struct tears_str sql,
+                              const struct tears_value *params, size_t param_count,
+                              struct t3_result *result_out);
+
 /* Parameters of a fetch, one key or many. */
 tears_status t3_pg_fetch_params(struct t3_pg_work *work, const struct t3_pg_plan *plan,
                                 const struct t3_key *const *keys, size_t count,

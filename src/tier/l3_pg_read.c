@@ -420,6 +420,15 @@ static tears_status query_on(struct t3_pg_work *work, struct tears_str sql,
     return take_values(work, result, result_out);
 }
 
+tears_status t3_pg_work_query(struct t3_pg_work *work, struct tears_str sql,
+                              const struct tears_value *params, size_t param_count,
+                              struct t3_result *result_out)
+{
+    struct t3_pg_params sent;
+    T3_TRY(query_params(work, params, param_count, &sent));
+    return query_on(work, sql, &sent, result_out);
+}
+
 tears_status t3_l3_pg_query(struct t3_l3 *l3, struct t3_l3_call *call, struct tears_str sql,
                             const struct tears_value *params, size_t param_count,
                             struct t3_result *result_out)
@@ -428,12 +437,9 @@ tears_status t3_l3_pg_query(struct t3_l3 *l3, struct t3_l3_call *call, struct te
         return t3_fail(call->error, TEARS_INVALID, T3_PG_ORIGIN,
                        "the statement contains a NUL byte");
     struct t3_pg_work work;
-    struct t3_pg_params sent;
     tears_status status = t3_pg_work_begin(l3, call, NULL, &work);
     if (status == TEARS_OK)
-        status = query_params(&work, params, param_count, &sent);
-    if (status == TEARS_OK)
-        status = query_on(&work, sql, &sent, result_out);
+        status = t3_pg_work_query(&work, sql, params, param_count, result_out);
     t3_pg_work_end(&work, status, true);
     return status;
 }
