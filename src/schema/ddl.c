@@ -11,6 +11,7 @@
 #include "schema/ddl.h"
 
 #include "base/str.h"
+#include "schema/facts.h"
 #include "schema/schema_impl.h"
 
 /* What the writers below share; the first failure stays, as in the pen of dml_impl.h. */
@@ -256,13 +257,16 @@ static void put_foreign_key(struct writer *writer, const struct tears_foreign_ke
     put_action(writer, " ON UPDATE ", key->on_update);
 }
 
-tears_status t3_ddl_create_table(const struct tears_schema *schema, enum t3_dialect dialect,
-                                 struct t3_buf *out)
+/* `comment`: facts that SQLite keeps in the text; "" none. */
+static tears_status create_table(const struct tears_schema *schema, enum t3_dialect dialect,
+                                 struct tears_str comment, struct t3_buf *out)
 {
     struct writer writer = {schema, dialect, out, TEARS_OK};
     put(&writer, "CREATE TABLE IF NOT EXISTS ");
     put_str(&writer, schema->sql_name);
-    put(&writer, " (");
+    put(&writer, comment.len > 0 ? " ( /* " : " (");
+    put_str(&writer, comment);
+    put(&writer, comment.len > 0 ? " */" : "");
     for (uint32_t i = 0; i < schema->column_count; i++) {
         put(&writer, i > 0 ? ",\n    " : "\n    ");
         put_column(&writer, &schema->columns[i]);
@@ -278,6 +282,12 @@ tears_status t3_ddl_create_table(const struct tears_schema *schema, enum t3_dial
         put_foreign_key(&writer, &schema->foreign_keys[i]);
     put(&writer, "\n)");
     return writer.status;
+}
+
+tears_status t3_ddl_create_table(const struct tears_schema *schema, enum t3_dialect dialect,
+                                 struct t3_buf *out)
+{
+    return create_table(schema, dialect, TEARS_STR(""), out);
 }
 
 /* The columns of an index, each with its operator class. */
@@ -375,4 +385,85 @@ tears_status t3_ddl_create_enum(const struct t3_column *column, struct t3_buf *o
     T3_TRY(t3_buf_put(out, t3_buf_str(&quote)));
     T3_TRY(t3_buf_put(out, t3_buf_str(&body)));
     return t3_buf_put(out, t3_buf_str(&quote));
+}
+
+/* ---- all of it ---------------------------------------------------------------------------------
+ */
+
+/* The statements as they are made; each is cut off from the buffer and kept. */
+struct list {
+    struct t3_arena *arena;
+    struct t3_buf text;
+    struct tears_str *statements;
+    size_t count;
+};
+
+static tears_status keep(struct list *list)
+{
+    T3_TRY(t3_arena_str(list->arena, t3_buf_str(&list->text), &list->statements[list->count]));
+    list->count++;
+    t3_buf_clear(&list->text);
+    return TEARS_OK;
+}
+
+static tears_status add_enums(const struct tears_schema *schema, struct list *list)
+{
+    for (uint32_t i = 0; i < schema->column_count; i++) {
+        const struct t3_column *column = &schema->columns[i];
+        if (column->type != TEARS_TYPE_ENUM || column->sql_type.len > 0)
+            continue; /* a type of the catalogue's is there already */
+        T3_TRY(t3_ddl_create_enum(column, &list->text));
+        T3_TRY(keep(list));
+    }
+    return TEARS_OK;
+}
+
+static tears_status add_comment(const struct tears_schema *schema, struct tears_str facts,
+                                struct list *list)
+{
+    struct writer writer = {schema, T3_DIALECT_POSTGRESQL, &list->text, TEARS_OK};
+    put(&writer, "COMMENT ON TABLE ");
+    put_str(&writer, schema->sql_name);
+    put(&writer, " IS ");
+    put_literal(&writer, facts);
+    T3_TRY(writer.status);
+    return keep(list);
+}
+
+static tears_status add_all(const struct tears_schema *schema, enum t3_dialect dialect,
+                            struct list *list)
+{
+    const bool is_postgresql = dialect == T3_DIALECT_POSTGRESQL;
+    T3_AUTO(t3_buf_done) struct t3_buf facts = {0};
+    if (t3_facts_are_needed(schema))
+        T3_TRY(t3_facts_put(schema, &facts));
+    if (is_postgresql)
+        T3_TRY(add_enums(schema, list));
+    T3_TRY(create_table(schema, dialect, is_postgresql ? TEARS_STR("") : t3_buf_str(&facts),
+                        &list->text));
+    T3_TRY(keep(list));
+    if (is_postgresql && facts.len > 0)
+        T3_TRY(add_comment(schema, t3_buf_str(&facts), list));
+    for (size_t i = 0; i < schema->index_count; i++) {
+        T3_TRY(t3_ddl_create_index(schema, dialect, i, &list->text));
+        T3_TRY(keep(list));
+    }
+    return TEARS_OK;
+}
+
+tears_status t3_ddl_statements(const struct tears_schema *schema, enum t3_dialect dialect,
+                               struct t3_arena *arena, const struct tears_str **statements_out,
+                               size_t *count_out)
+{
+    struct list list = {.arena = arena};
+    const size_t most = schema->column_count + schema->index_count + 2;
+    list.statements = t3_arena_array(arena, most, sizeof *list.statements);
+    const tears_status status =
+        list.statements != NULL ? add_all(schema, dialect, &list) : TEARS_NO_MEMORY;
+    t3_buf_done(&list.text);
+    if (status == TEARS_OK) {
+        *statements_out = list.statements;
+        *count_out = list.count;
+    }
+    return status;
 }

@@ -30,4 +30,12 @@ tears_status t3_ddl_create_index(const struct tears_schema *schema, enum t3_dial
 /* PostgreSQL: the type of an enum column, to be made before the table. */
 tears_status t3_ddl_create_enum(const struct t3_column *column, struct t3_buf *out);
 
+/*
+ * Everything that makes the table, in order: the types of enum columns, the table, its indexes, and with it what the
+ * catalogue has no place for (schema/facts.h).  The texts are in the arena, NUL-terminated as well.
+ */
+tears_status t3_ddl_statements(const struct tears_schema *schema, enum t3_dialect dialect,
+                               struct t3_arena *arena, const struct tears_str **statements_out,
+                               size_t *count_out);
+
 #endif

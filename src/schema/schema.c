@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/fail.h"
+#include "base/limits.h"
 #include "base/str.h"
 #include "codec/json.h"
 #include "schema/schema_impl.h"
@@ -298,6 +299,14 @@ tears_status t3_schema_from_catalogue(const struct tears_schema_def *def,
     const struct t3_declaration declaration = {.def = &completed, .catalogue = columns};
     completed.version_column = choose_version(&declaration, version_column);
     return t3_schema_build(&declaration, schema_out, error_out);
+}
+
+tears_status t3_schema_call(struct tears_schema *schema, struct tears_str name)
+{
+    T3_ASSERT(atomic_load_explicit(&schema->references, memory_order_relaxed) == 1);
+    if (name.len == 0 || name.len > T3_NAME_BYTES_MAX)
+        return TEARS_INVALID;
+    return t3_arena_str(&schema->arena, name, &schema->name);
 }
 
 struct tears_schema *t3_schema_hold(struct tears_schema *schema)

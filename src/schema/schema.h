@@ -89,6 +89,12 @@ tears_status t3_schema_from_catalogue(const struct tears_schema_def *def,
                                       struct tears_schema **schema_out,
                                       struct tears_error *error_out);
 
+/*
+ * Gives the schema another name than its table has in SQL: the one by which caches and messages know it.  Only before
+ * anybody else has the schema.  TEARS_INVALID (empty or too long), TEARS_NO_MEMORY.
+ */
+tears_status t3_schema_call(struct tears_schema *schema, struct tears_str name);
+
 struct tears_schema *t3_schema_hold(struct tears_schema *schema);
 
 uint32_t t3_schema_find(const struct tears_schema *schema,

@@ -7,13 +7,15 @@
  * Fails:    NOT_FOUND (no such table), INVALID (no primary key, a view, rules of schema.h).
  * Begin at: t3_l3_lite_describe().
  *
- * LIMITATIONS.  SQLite keeps neither the condition of a partial index nor an index's expressions in
- * a form that can be asked for, so such indexes are left out of the schema.
+ * LIMITATIONS.  SQLite keeps an index's expressions in no form that can be asked for, so such indexes are left out of
+ * the schema; conditions and names of constraints come from the text of the CREATE statements.
  */
 #include "base/fail.h"
 #include "base/str.h"
 #include "codec/text.h"
+#include "schema/facts.h"
 #include "tier/l3_lite_impl.h"
+#include "tier/l3_lite_text.h"
 #include "tier/result_lite.h"
 
 /* ---- declared types ---- */
@@ -326,7 +328,17 @@ static struct tears_str *texts_of(const struct t3_result *result, size_t row, si
     return texts;
 }
 
+/* The name that a constraint was given; "" when it cannot be told. */
+static tears_status name_of(const struct catalogue *catalogue, const struct table_facts *facts,
+                            const struct t3_lite_constraint *constraint, struct tears_str *name_out)
+{
+    const tears_status status =
+        t3_l3_lite_constraint_name(facts->sql, constraint, catalogue->call->arena, name_out);
+    return status == TEARS_OK ? TEARS_OK : t3_fail_memory(catalogue->call->error, L3_LITE_ORIGIN);
+}
+
 static tears_status describe_foreign_keys(const struct catalogue *catalogue,
+                                          const struct table_facts *facts,
                                           struct tears_schema_def *def)
 {
     enum { ID, TABLE, FROM, TO, ON_UPDATE, ON_DELETE };
@@ -350,6 +362,8 @@ static tears_status describe_foreign_keys(const struct catalogue *catalogue,
         if (key->columns == NULL || key->references_columns == NULL)
             return t3_fail_memory(catalogue->call->error, L3_LITE_ORIGIN);
         key->column_count = count;
+        const struct t3_lite_constraint constraint = {"FOREIGN KEY", key->columns, count};
+        T3_TRY(name_of(catalogue, facts, &constraint, &key->name));
         /* No column named: the other table's primary key is meant. */
         key->references_column_count = t3_result_text(&list, row, TO).len > 0 ? count : 0;
     }
@@ -357,18 +371,33 @@ static tears_status describe_foreign_keys(const struct catalogue *catalogue,
     return TEARS_OK;
 }
 
-static tears_status describe_indexes(const struct catalogue *catalogue,
-                                     struct tears_schema_def *def)
+enum { INDEX_NAME, INDEX_IS_UNIQUE, INDEX_ORIGIN, INDEX_COLUMN, INDEX_IS_PARTIAL, INDEX_SQL };
+
+/* A constraint's index is called by SQLite; the constraint's own name is in the table's text. */
+static tears_status describe_unique(const struct catalogue *catalogue,
+                                    const struct table_facts *facts, const struct t3_result *list,
+                                    size_t row, struct tears_unique_def *unique)
 {
-    enum { NAME, IS_UNIQUE, ORIGIN, COLUMN };
+    const struct t3_lite_constraint constraint = {"UNIQUE", unique->columns, unique->column_count};
+    T3_TRY(name_of(catalogue, facts, &constraint, &unique->name));
+    if (unique->name.len == 0)
+        unique->name = t3_result_text(list, row, INDEX_NAME);
+    return TEARS_OK;
+}
+
+static tears_status describe_indexes(const struct catalogue *catalogue,
+                                     const struct table_facts *facts, struct tears_schema_def *def)
+{
     struct t3_result list;
-    T3_TRY(ask(
-        catalogue,
-        TEARS_STR("SELECT l.name, l.\"unique\", l.origin, i.name FROM pragma_index_list(?1) AS l,"
-                  " pragma_index_info(l.name) AS i WHERE l.origin <> 'pk' AND l.partial = 0"
-                  " AND NOT EXISTS (SELECT 1 FROM pragma_index_info(l.name) WHERE name IS NULL)"
-                  " ORDER BY l.name, i.seqno"),
-        &list));
+    T3_TRY(
+        ask(catalogue,
+            TEARS_STR("SELECT l.name, l.\"unique\", l.origin, i.name, l.partial,"
+                      " (SELECT sql FROM sqlite_schema WHERE type = 'index' AND name = l.name)"
+                      " FROM pragma_index_list(?1) AS l, pragma_index_info(l.name) AS i"
+                      " WHERE l.origin <> 'pk'"
+                      " AND NOT EXISTS (SELECT 1 FROM pragma_index_info(l.name) WHERE name IS NULL)"
+                      " ORDER BY l.name, i.seqno"),
+            &list));
     struct t3_arena *arena = catalogue->call->arena;
     struct tears_index_def *indexes = t3_arena_array(arena, list.row_count, sizeof *indexes);
     struct tears_unique_def *uniques = t3_arena_array(arena, list.row_count, sizeof *uniques);
@@ -376,20 +405,23 @@ static tears_status describe_indexes(const struct catalogue *catalogue,
         return t3_fail_memory(catalogue->call->error, L3_LITE_ORIGIN);
     for (size_t row = 0; row < list.row_count; row += run_of(&list, row)) {
         const size_t count = run_of(&list, row);
-        struct tears_str *columns = texts_of(&list, row, count, COLUMN, arena);
+        struct tears_str *columns = texts_of(&list, row, count, INDEX_COLUMN, arena);
         if (columns == NULL)
             return t3_fail_memory(catalogue->call->error, L3_LITE_ORIGIN);
-        if (t3_str_is(t3_result_text(&list, row, ORIGIN), "u"))
-            uniques[def->unique_constraint_count++] =
-                (struct tears_unique_def){.name = t3_result_text(&list, row, NAME),
-                                          .columns = columns,
-                                          .column_count = count};
-        else
-            indexes[def->index_count++] =
-                (struct tears_index_def){.name = t3_result_text(&list, row, NAME),
-                                         .columns = columns,
-                                         .column_count = count,
-                                         .unique = t3_result_number(&list, row, IS_UNIQUE) != 0};
+        if (t3_str_is(t3_result_text(&list, row, INDEX_ORIGIN), "u")) {
+            struct tears_unique_def *unique = &uniques[def->unique_constraint_count++];
+            *unique = (struct tears_unique_def){.columns = columns, .column_count = count};
+            T3_TRY(describe_unique(catalogue, facts, &list, row, unique));
+            continue;
+        }
+        const struct tears_index_def index = {
+            .name = t3_result_text(&list, row, INDEX_NAME),
+            .columns = columns,
+            .column_count = count,
+            .unique = t3_result_number(&list, row, INDEX_IS_UNIQUE) != 0,
+            .where = t3_l3_lite_condition(t3_result_text(&list, row, INDEX_SQL))};
+        if (t3_result_number(&list, row, INDEX_IS_PARTIAL) == 0 || index.where.len > 0)
+            indexes[def->index_count++] = index;
     }
     def->indexes = indexes;
     def->unique_constraints = uniques;
@@ -405,8 +437,12 @@ static tears_status describe(const struct catalogue *catalogue, struct tears_str
     struct t3_catalogue_column *columns = NULL;
     T3_TRY(check_table(catalogue, &facts));
     T3_TRY(describe_columns(catalogue, &facts, def, &columns));
-    T3_TRY(describe_foreign_keys(catalogue, def));
-    T3_TRY(describe_indexes(catalogue, def));
+    T3_TRY(describe_foreign_keys(catalogue, &facts, def));
+    T3_TRY(describe_indexes(catalogue, &facts, def));
+    struct t3_facts noted;
+    if (t3_facts_of_sql(facts.sql, catalogue->call->arena, &noted) != TEARS_OK)
+        return t3_fail_memory(catalogue->call->error, L3_LITE_ORIGIN);
+    t3_facts_apply(&noted, def, columns, &version_column);
     return t3_schema_from_catalogue(def, columns, version_column, schema_out,
                                     catalogue->call->error);
 }

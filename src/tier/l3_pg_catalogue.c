@@ -15,12 +15,14 @@
 
 #include "base/str.h"
 #include "codec/text.h"
+#include "schema/facts.h"
 
 /* ---- statements ---------------------------------------------------------------------------------
  */
 
 static const char table_sql[] =
-    "SELECT c.oid::int8, c.relkind::text"
+    "SELECT c.oid::int8, c.relkind::text,"
+    " COALESCE(pg_catalog.obj_description(c.oid, 'pg_class'), '')"
     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     " WHERE c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"
     " AND CASE WHEN $1 = '' THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname = $1 END";
@@ -101,6 +103,7 @@ struct catalogue {
     struct t3_result columns;
     struct t3_result labels;
     struct t3_result foreign_keys;
+    struct t3_facts facts;
     struct t3_catalogue_column *out;
     struct tears_str *primary_key;
     size_t primary_key_count;
@@ -152,6 +155,9 @@ static tears_status find_table(struct catalogue *catalogue, int64_t *id_out)
                        "'" T3_STR_FMT "' is a view: it has no primary key to find rows by",
                        T3_STR_ARG(catalogue->table));
     *id_out = t3_result_number(&result, 0, 0);
+    if (t3_facts_of_comment(t3_result_text(&result, 0, 2), call->arena, &catalogue->facts) !=
+        TEARS_OK)
+        return out_of_memory(catalogue);
     return TEARS_OK;
 }
 
@@ -350,10 +356,11 @@ static tears_status set_foreign_keys(struct catalogue *catalogue, struct tears_s
 /* ---- the operations
  * ------------------------------------------------------------------------------ */
 
-static tears_status gather(struct catalogue *catalogue)
+static tears_status gather(struct catalogue *catalogue, struct tears_schema_def *def)
 {
     int64_t id = 0;
     T3_TRY(find_table(catalogue, &id));
+    T3_TRY(t3_l3_pg_describe_indexes(&catalogue->work->l3->base, catalogue->work->call, id, def));
     T3_TRY(ask(catalogue, columns_sql, id, &catalogue->columns));
     T3_TRY(ask(catalogue, labels_sql, id, &catalogue->labels));
     return ask(catalogue, foreign_keys_sql, id, &catalogue->foreign_keys);
@@ -366,12 +373,13 @@ tears_status t3_l3_pg_describe(struct t3_l3 *l3, struct t3_l3_call *call, struct
     struct t3_pg_work work = {.l3 = (struct t3_l3_pg *)(void *)l3, .call = call};
     struct catalogue catalogue = {.work = &work, .table = table};
     struct tears_schema_def def = {.name = table, .byte_codec = byte_codec};
-    T3_TRY(gather(&catalogue));
+    T3_TRY(gather(&catalogue, &def));
     T3_TRY(set_columns(&catalogue));
     T3_TRY(set_foreign_keys(&catalogue, &def));
     def.primary_key = catalogue.primary_key;
     def.primary_key_count = catalogue.primary_key_count;
     def.column_count = catalogue.columns.row_count;
+    t3_facts_apply(&catalogue.facts, &def, catalogue.out, &version_column);
     call->outcome_unknown = false;
     return t3_schema_from_catalogue(&def, catalogue.out, version_column, schema_out, call->error);
 }

@@ -180,6 +180,9 @@ tears_status t3_l3_pg_describe(struct t3_l3 *l3, struct t3_l3_call *call, struct
                                struct tears_schema **schema_out);
 tears_status t3_l3_pg_tables(struct t3_l3 *l3, struct t3_l3_call *call,
                              struct tears_str **names_out, size_t *count_out);
+/* l3_pg_indexes.c: the indexes and unique constraints of a table, by its object id, in the call's arena. */
+tears_status t3_l3_pg_describe_indexes(struct t3_l3 *l3, struct t3_l3_call *call, int64_t table_id,
+                                       struct tears_schema_def *def);
 /* l3_pg_doctor.c */
 tears_status t3_l3_pg_doctor(struct t3_l3 *l3, struct t3_l3_call *call,
                              struct t3_findings *findings);
