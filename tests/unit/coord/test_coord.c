@@ -137,11 +137,15 @@ static void test_lines(void **state)
     assert_int_equal(t3_line_join(coord, name, &first), TEARS_OK);
     assert_int_equal(t3_line_join(coord, name, &second), TEARS_OK);
     assert_int_equal(t3_line_wait(coord, &first, 0, t3_deadline_in_ms(1000)), T3_LINE_LOOK);
+    const uint64_t second_us = t3_now_us();
     assert_int_equal(t3_line_wait(coord, &second, 0, t3_deadline_in_ms(10)), T3_LINE_TIMED_OUT);
+    assert_true(t3_now_us() - second_us >= 9000); /* and did not ask */
     t3_line_ended(coord, name, true);
     assert_int_equal(t3_line_wait(coord, &first, far_us, t3_deadline_in_ms(1000)), T3_LINE_HEARD);
     t3_line_ended(coord, name, false);
     assert_int_equal(t3_line_wait(coord, &first, far_us, t3_deadline_in_ms(1000)), T3_LINE_LOOK);
+    t3_lines_look(coord); /* the connection was away */
+    assert_int_equal(t3_line_wait(coord, &first, far_us, t3_deadline_in_ms(1000)), T3_LINE_HEARD);
     t3_line_leave(coord, &first, t3_now_us() + 30000); /* it has got it, for 30 ms */
     const uint64_t began_us = t3_now_us();
     assert_int_equal(t3_line_wait(coord, &second, 0, t3_deadline_in_ms(1000)), T3_LINE_LOOK);
