@@ -33,6 +33,7 @@ struct t3_flush_landed {
     const struct t3_record *record;
     struct t3_row *row; /* as stored; NULL: deleted */
     int64_t version;
+    uint64_t ticket; /* what hooks.ticket gave before L3 was asked */
 };
 
 /* What the layer above does; called by the flushing thread, never under a lock. */
@@ -40,6 +41,8 @@ struct t3_flush_hooks {
     /* Finds a table by name, and opens it (t3_pending_table_open) when it is not.  TEARS_OK, or why its rows must wait. */
     tears_status (*table)(void *owner, struct tears_str name, struct t3_flush_table *table_out,
                           struct tears_error *error_out);
+    /* A number that moves when news of the key arrive: asked of every row before its batch is sent, and given back with what landed. */
+    uint64_t (*ticket)(void *owner, const struct t3_flush_table *table, const struct t3_key *key);
     /* Rows are in L3 and still read from `pending`: all caches are corrected before that ends. */
     void (*landed)(void *owner, const struct t3_flush_table *table,
                    const struct t3_flush_landed *landed, size_t count, uint64_t asked_ms);

@@ -20,12 +20,19 @@
 #define T3_DEFERRED_JOURNAL_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "observe/log.h"
 
 #include <tears/deferred.h>
 
 struct t3_journal;
+
+/* Names the file when nothing else does. */
+#define T3_JOURNAL_ENV "TEARS_JOURNAL"
+
+/* Where the journal is when nobody says: beside a database file ("sqlite:PATH") as PATH-pending, else tears-pending.db.  TEARS_NO_MEMORY. */
+tears_status t3_journal_default_path(struct tears_str l3_url, struct t3_buf *path_out);
 
 struct t3_journal_options {
     struct tears_str path;
