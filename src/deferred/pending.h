@@ -123,6 +123,13 @@ tears_status t3_pending_collect(struct t3_pending *pending, struct t3_pending_ta
 bool t3_pending_find(struct t3_pending_table *table, const struct t3_key *key,
                      struct t3_journal_ref *ref_out);
 
+/*
+ * Finds a record by its id, also one in flight or parked: for batches of the last owner, and for what rows to be sent depend on.
+ * *is_free_out: t3_pending_collect would give it.  False: it is gone, or of a table that is not open.
+ */
+bool t3_pending_item(struct t3_pending *pending, uint64_t id, struct t3_pending_item *item_out,
+                     bool *is_free_out);
+
 /* Marks them as in flight, in the journal too. */
 tears_status t3_pending_fly(struct t3_pending *pending, const struct t3_pending_item *items,
                             size_t count, struct t3_deadline deadline, uint64_t *batch_out,
