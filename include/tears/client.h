@@ -12,6 +12,7 @@ extern "C" {
 #endif
 
 typedef struct tears_client tears_client;
+struct tears_merge_field;
 typedef struct tears_collection tears_collection;
 typedef struct tears_session tears_session;
 
@@ -70,6 +71,28 @@ struct tears_client_options {
      */
     uint64_t staleness_ms_max;
     uint64_t no_outbox; /**< 1: this client never works on the outbox (coherence.h) */
+    uint64_t
+        flush_strategy; /**< TEARS_FLUSH_* (deferred.h) of the tables named in flush_tables; 0: ON_SCHEDULE */
+    struct tears_str
+        flush_tables; /**< names of tables whose writes are deferred, separated by commas; "": TEARS_FLUSH_TABLES, else none */
+    uint64_t flush_interval_ms; /**< of ON_SCHEDULE; 0: 30,000 */
+    uint64_t
+        flush_shutdown_ms; /**< longest time that tears_client_free spends on a last flush; 0: 30,000 */
+    struct tears_str
+        journal_path; /**< file of pending writes, one for each client that is open.  Empty: TEARS_JOURNAL, else beside a SQLite
+                                         L3 as `PATH-pending`, else `tears-pending.db` */
+    uint64_t journal_durability; /**< TEARS_DURABLE_* (deferred.h) */
+    uint64_t
+        journal_full; /**< TEARS_FULL_* (deferred.h): what a save does when as much is pending as may be */
+    uint64_t journal_rows_max;  /**< most rows that may be pending; 0: 10,000,000 */
+    uint64_t journal_bytes_max; /**< most bytes; they are in memory, too; 0: 2 GiB */
+    uint64_t
+        journal_flush_rows; /**< so many pending rows are flushed at once, whatever the strategy; 0: 1,000,000 */
+    uint64_t journal_flush_bytes; /**< so many bytes; 0: 256 MiB */
+    uint64_t
+        journal_flush_age_ms; /**< a row that has been pending for so long; 0: none is too old */
+    uint64_t
+        journal_take_over_ms; /**< a journal whose owner gave no sign of life for so long is taken over; 0: never */
 };
 
 #define TEARS_CLIENT_OPTIONS_INIT TEARS_SIZED(struct tears_client_options)
@@ -122,6 +145,15 @@ struct tears_client_stats {
     uint64_t announcements; /**< writes announced in L2 */
     uint64_t mutations, mutation_retries;
     uint64_t outbox_notes, outbox_corrections;
+    uint64_t pending_rows, pending_bytes; /**< deferred writes that L3 does not have yet */
+    uint64_t pending_parked;              /**< of those: waiting for another row, or for a table */
+    uint64_t pending_oldest_ms;           /**< age of the oldest; 0: nothing is pending */
+    uint64_t pending_reads;               /**< reads that were answered by a pending write */
+    uint64_t deferred_saves, deferred_coalesced;
+    uint64_t journal_commits, journal_bytes, journal_damaged;
+    uint64_t flushed_rows, flush_batches, flush_retries, flush_conflicts;
+    uint64_t dead_letters; /**< writes that L3 refused for good, now in the journal */
+    uint64_t dirty_puts;   /**< pending rows shown to other processes in L2 */
 };
 
 #define TEARS_CLIENT_STATS_INIT TEARS_SIZED(struct tears_client_stats)
@@ -147,6 +179,16 @@ struct tears_finding {
 TEARS_API TEARS_CHECKED tears_status tears_client_doctor(tears_session *session,
                                                          const struct tears_finding **findings_out,
                                                          size_t *count_out);
+
+/**
+ * Decides a column that a deferred write and another writer have both changed (struct tears_merge_field, deferred.h).  Called on a thread of the
+ * library; must not call the client.
+ * @param value_out  the value to store: one of the field's three, or memory that lives as long as `owner`.
+ * @return TEARS_OK, or TEARS_CONFLICT: the write becomes a dead letter.
+ */
+typedef tears_status (*tears_merge_fn)(void *owner, struct tears_str table,
+                                       const struct tears_merge_field *field,
+                                       struct tears_value *value_out);
 
 /** Options of one collection: what differs from the client's. */
 struct tears_collection_options {
@@ -195,6 +237,11 @@ struct tears_collection_options {
      * back, update `is_deleted` through a session with_deleted.
      */
     uint64_t soft_delete;
+    uint64_t
+        flush_strategy; /**< TEARS_FLUSH_* (deferred.h); 0: as the client's options say of this table */
+    uint64_t on_stale;    /**< TEARS_ON_STALE_* (deferred.h) */
+    tears_merge_fn merge; /**< for TEARS_ON_STALE_MERGE; NULL: what both have changed is refused */
+    void *merge_owner;
 };
 
 #define TEARS_COLLECTION_OPTIONS_INIT TEARS_SIZED(struct tears_collection_options)

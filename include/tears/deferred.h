@@ -61,15 +61,6 @@ struct tears_merge_field {
     struct tears_value theirs; /**< what L3 has */
 };
 
-/**
- * Decides a column that both sides have changed.  Called on a thread of the library; must not call the client.
- * @param value_out  the value to store: one of the field's three, or memory that lives as long as `owner`.
- * @return TEARS_OK, or TEARS_CONFLICT: the write becomes a dead letter.
- */
-typedef tears_status (*tears_merge_fn)(void *owner, struct tears_str table,
-                                       const struct tears_merge_field *field,
-                                       struct tears_value *value_out);
-
 /** What a flush has done, and what is left. */
 struct tears_flush_result {
     size_t size;

@@ -21,7 +21,14 @@ extern "C" {
 typedef struct tears_entity tears_entity;
 
 /** Which tier answered. */
-enum { TEARS_TIER_NONE = 0, TEARS_TIER_L1 = 1, TEARS_TIER_L2 = 2, TEARS_TIER_L3 = 3 };
+enum {
+    TEARS_TIER_NONE = 0,
+    TEARS_TIER_L1 = 1,
+    TEARS_TIER_L2 = 2,
+    TEARS_TIER_L3 = 3,
+    TEARS_TIER_PENDING =
+        4 /**< a deferred write of this process, which L3 does not have yet (deferred.h) */
+};
 
 /** @name Reading */
 /** @{ */

@@ -53,6 +53,7 @@
 #include "base.h"
 #include "client.h"
 #include "coherence.h"
+#include "deferred.h"
 #include "entity.h"
 #include "schema.h"
 #include "session.h"

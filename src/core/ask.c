@@ -111,6 +111,30 @@ static bool suffices(const struct t3_reading *reading, const struct t3_miss *mis
             t3_floors_allow(reading->session, reading->collection, miss->key, row));
 }
 
+/*
+ * A deferred write of another process, which L3 does not have yet.  It is given out at level ANY and kept nowhere, as if its write had
+ * been announced: what L3 says now will be old when the write gets there.
+ */
+static void take_dirty(struct t3_reading *reading, struct t3_miss *miss,
+                       const struct t3_l2_entry *entry)
+{
+    struct t3_counters *counters = &reading->collection->client->counters;
+    miss->lease = T3_L2_WRITE_LEASE;
+    miss->l2_row = NULL;
+    if (reading->strong || reading->session->level != TEARS_READ_ANY || entry->is_own) {
+        t3_count(&counters->l2_misses, 1);
+        return;
+    }
+    t3_count(&counters->l2_hits, 1);
+    miss->missing = false;
+    miss->waits = false;
+    *miss->found = (struct t3_found){.row = entry->row,
+                                     .revision = entry->revision,
+                                     .confirmed_ms = miss->asked_l2_ms,
+                                     .tier = TEARS_TIER_L2,
+                                     .is_dirty = true};
+}
+
 static void take_entry(struct t3_reading *reading, struct t3_miss *miss,
                        const struct t3_l2_entry *entry)
 {
@@ -119,6 +143,10 @@ static void take_entry(struct t3_reading *reading, struct t3_miss *miss,
     miss->l2_version = entry->version;
     miss->lease = entry->lease;
     miss->l2_row = entry->state == T3_L2_ROW ? entry->row : NULL;
+    if (entry->is_dirty) {
+        take_dirty(reading, miss, entry);
+        return;
+    }
     if (miss->l2_row == NULL || !suffices(reading, miss, entry->row)) {
         if (!miss->waits)
             t3_count(&counters->l2_misses, 1);
@@ -131,6 +159,7 @@ static void take_entry(struct t3_reading *reading, struct t3_miss *miss,
     miss->found->revision = entry->revision;
     miss->found->confirmed_ms = miss->asked_l2_ms;
     miss->found->tier = TEARS_TIER_L2;
+    miss->found->is_dirty = false;
     fill_l1(reading, miss);
 }
 
@@ -241,6 +270,7 @@ static void take_row(struct t3_reading *reading, struct t3_miss *miss, struct t3
     miss->found->revision = 0;
     miss->found->confirmed_ms = confirmed_ms;
     miss->found->tier = row != NULL ? TEARS_TIER_L3 : TEARS_TIER_NONE;
+    miss->found->is_dirty = false;
     if (miss->lease == T3_L2_WRITE_LEASE)
         return; /* old in a moment, perhaps */
     if (l2_contradicts(reading, miss, row)) {

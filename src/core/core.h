@@ -159,7 +159,9 @@ struct t3_found {
     struct t3_row *row; /* NULL: the row does not exist */
     uint64_t revision;
     uint64_t confirmed_ms; /* when whoever gave it was asked: as in struct t3_l1_hit */
+    uint64_t pending_seq;  /* of a deferred write of this process that waits; 0: it is none */
     uint32_t tier;
+    bool is_dirty; /* another process's deferred write, as L2 has it: only ANY may be given it */
 };
 
 /*

@@ -295,7 +295,7 @@ tears_status tears_entity_reload(tears_entity *entity)
         return t3_fail(&session->error, TEARS_INVALID, "core",
                        "a new entity without a key cannot be reloaded");
     const uint64_t ticket = t3_collection_ticket(collection, &key);
-    struct t3_found found;
+    struct t3_found found = {0};
     T3_TRY(t3_read_l3(session, collection, &key, 1, &found));
     t3_write_refresh(session, collection, &key, &found, ticket);
     if (!t3_is_visible(session, collection, found.row))

@@ -191,6 +191,8 @@ static bool joined_will_do(const struct t3_reading *reading, const struct t3_mis
     const struct t3_found *found = miss->found;
     if (found->tier == TEARS_TIER_L1 && session->level == TEARS_READ_BOUNDED)
         return false; /* an old row, given out because its age alone was over */
+    if (found->is_dirty && session->level != TEARS_READ_ANY)
+        return false;
     return session->level != TEARS_READ_SESSION ||
            t3_floors_allow(session, reading->collection, miss->key, found->row);
 }

@@ -35,7 +35,7 @@ tears_status tears_get(tears_session *session, tears_collection *collection,
 {
     struct tears_value storage[16];
     struct t3_key checked;
-    struct t3_found found;
+    struct t3_found found = {0};
     T3_TRY(t3_session_enter(session));
     T3_TRY(key_of(session, collection, key, key_count, storage, &checked));
     T3_TRY(t3_read_one(session, collection, &checked, &found));
@@ -154,7 +154,7 @@ tears_status tears_get_field(tears_session *session, tears_collection *collectio
     T3_TRY(cell_in_l1(session, collection, &checked, index, value_out, &answer));
     if (answer == T3_L1_HIT)
         return TEARS_OK;
-    struct t3_found found;
+    struct t3_found found = {0};
     T3_TRY(t3_read_one(session, collection, &checked, &found));
     session->tier = found.tier;
     if (!t3_is_visible(session, collection, found.row))

@@ -108,7 +108,7 @@ static void *run(void *owner)
     struct t3_refresh *refresh = owner;
     tears_session *session = NULL;
     for (struct job *job = take(refresh); job != NULL; job = take(refresh)) {
-        struct t3_found found;
+        struct t3_found found = {0};
         if (session == NULL && tears_session_new(refresh->client, NULL, &session) != TEARS_OK)
             session = NULL;
         if (session != NULL && t3_session_enter(session) == TEARS_OK &&

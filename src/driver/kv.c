@@ -301,6 +301,7 @@ static void clear_results(struct t3_kv *kv, struct t3_kv_request *request)
     request->found_has_version = false;
     request->found_is_own = false;
     request->found_is_fill = false;
+    request->found_is_dirty = false;
     request->found_lease_ms = 0;
     request->found_epoch = tears_str_n("", 0);
     request->found_origin = tears_str_n("", 0);

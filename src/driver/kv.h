@@ -70,6 +70,7 @@ struct t3_kv_request {
     enum t3_kv_verb verb;
     bool has_version; /* put, delete: send `version` in the header Tears-Version */
     bool is_fill;     /* put, delete: send Tears-Fill: no change, only a reader's copy or lease */
+    bool is_dirty;    /* put: send Tears-Dirty: L3 does not have it yet */
     const char *key;  /* NUL-terminated */
     struct tears_str value; /* put */
     struct tears_str
@@ -92,6 +93,7 @@ struct t3_kv_request {
     bool found_has_version;        /* get: the header Tears-Version is there and a number */
     bool found_is_own;             /* get: the header Tears-Origin names this writer */
     bool found_is_fill;
+    bool found_is_dirty;
     /* The driver's own. */
     bool is_pending;
     bool is_unread;

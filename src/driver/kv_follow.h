@@ -34,6 +34,7 @@ struct t3_follow_event {
     uint64_t revision;
     bool is_marker;
     bool is_fill;
+    bool is_dirty;
     bool has_version;
     int64_t version;
     uint64_t lease_ms;

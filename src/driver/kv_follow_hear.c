@@ -57,6 +57,7 @@ static void hear_event(struct t3_follow *follow, natsMsg *message, struct tears_
         .revision = place.stream_sequence,
         .is_marker = is_marker(message),
         .is_fill = t3_str_is(header_text(message, "Tears-Fill"), "1"),
+        .is_dirty = t3_str_is(header_text(message, "Tears-Dirty"), "1"),
         .origin = header_text(message, "Tears-Origin"),
         .epoch = header_text(message, "Tears-Epoch"),
         .ids = header_text(message, "Tears-Key"),

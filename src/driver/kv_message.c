@@ -24,6 +24,7 @@
 #define HEADER_WRITER    "Tears-Origin"
 #define HEADER_EPOCH     "Tears-Epoch"
 #define HEADER_FILL      "Tears-Fill"
+#define HEADER_DIRTY     "Tears-Dirty"
 #define HEADER_LEASE     "Tears-Lease"
 #define HEADER_IDS       "Tears-Key"
 #define HEADER_REASON    "Nats-Marker-Reason"
@@ -87,6 +88,8 @@ static natsStatus set_rare_headers(const struct t3_kv_request *request, natsMsg 
     natsStatus status = NATS_OK;
     if (request->is_fill)
         status = natsMsgHeader_Set(message, HEADER_FILL, "1");
+    if (status == NATS_OK && request->is_dirty)
+        status = natsMsgHeader_Set(message, HEADER_DIRTY, "1");
     if (status == NATS_OK && request->verb == T3_KV_DELETE && request->lease_ms != 0)
         status = set_number(message, HEADER_LEASE, "%" PRIu64, request->lease_ms);
     if (status == NATS_OK && request->ids.len > 0)
@@ -249,7 +252,7 @@ static void set_failed(struct t3_kv_request *request, tears_status status)
 
 /* A reply's headers as they are found; `ptr` is NULL for those that are not there. */
 struct found_headers {
-    struct tears_str operation, version, writer, epoch, fill, lease;
+    struct tears_str operation, version, writer, epoch, fill, lease, dirty;
 };
 
 static void set_found(struct t3_kv *kv, struct t3_kv_request *request,
@@ -263,6 +266,7 @@ static void set_found(struct t3_kv *kv, struct t3_kv_request *request,
         found->version.len > 0 && t3_int_parse(found->version, &request->found_version) == TEARS_OK;
     request->found_is_own = found->writer.ptr != NULL && t3_str_is(found->writer, kv->writer);
     request->found_is_fill = t3_str_is(found->fill, "1");
+    request->found_is_dirty = t3_str_is(found->dirty, "1");
     if (found->lease.len > 0 && t3_int_parse(found->lease, &lease_ms) == TEARS_OK && lease_ms > 0)
         request->found_lease_ms = (uint64_t)lease_ms;
     if (found->epoch.ptr != NULL)
@@ -314,6 +318,7 @@ static void read_direct(struct t3_kv *kv, struct t3_kv_request *request, natsMsg
         .writer = header_text(reply, HEADER_WRITER),
         .epoch = header_text(reply, HEADER_EPOCH),
         .fill = header_text(reply, HEADER_FILL),
+        .dirty = header_text(reply, HEADER_DIRTY),
     };
     if (data.len ==
         0) { /* else it is no marker: a value costs no look-up for what it cannot have */
@@ -375,6 +380,7 @@ static void read_stored(struct t3_kv *kv, struct t3_kv_request *request, natsMsg
         .writer = block_header(block, HEADER_WRITER),
         .epoch = block_header(block, HEADER_EPOCH),
         .fill = block_header(block, HEADER_FILL),
+        .dirty = block_header(block, HEADER_DIRTY),
         .lease = block_header(block, HEADER_LEASE),
     };
     if (found.operation.ptr == NULL && block_header(block, HEADER_REASON).ptr != NULL)

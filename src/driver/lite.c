@@ -72,6 +72,7 @@ static tears_status open_conn(struct t3_lite *lite, bool read_only, struct t3_de
                                                  .path = lite->path,
                                                  .uri = lite->uri,
                                                  .read_only = read_only,
+                                                 .must_exist = lite->must_exist,
                                                  .deadline = deadline};
     return t3_lite_conn_open(&options, conn_out, error_out);
 }
@@ -121,6 +122,21 @@ static tears_status use_wal(struct t3_lite *lite, struct t3_lite_conn *conn,
     return TEARS_OK;
 }
 
+/* Looked at before anything is written: the path may be that of somebody else's database. */
+static tears_status check_application(struct t3_lite *lite, struct t3_lite_conn *conn,
+                                      int64_t objects, struct tears_error *error_out)
+{
+    int64_t application = 0;
+    if (lite->application == 0)
+        return TEARS_OK;
+    T3_TRY(t3_lite_int(conn, "PRAGMA application_id", &application, error_out));
+    if (application == lite->application || (application == 0 && objects == 0))
+        return TEARS_OK;
+    return t3_fail(error_out, TEARS_CORRUPT, lite->origin,
+                   "%s: the file is an SQLite database of something else (its application_id is %lld)",
+                   lite->path, (long long)application);
+}
+
 /* The first connection tells whether the file can be used at all, and how. */
 static tears_status open_writer(struct t3_lite *lite, struct t3_deadline deadline,
                                 struct tears_error *error_out)
@@ -131,6 +147,7 @@ static tears_status open_writer(struct t3_lite *lite, struct t3_deadline deadlin
     conn->writes = true;
     int64_t objects; /* reading the catalogue finds out whether the file is a database */
     T3_TRY(t3_lite_int(conn, "SELECT count(*) FROM sqlite_schema", &objects, error_out));
+    T3_TRY(check_application(lite, conn, objects, error_out));
     lite->read_only = sqlite3_db_readonly(conn->handle, "main") == 1;
     if (lite->read_only || lite->in_memory)
         return TEARS_OK;
@@ -147,6 +164,10 @@ tears_status t3_lite_open(const struct t3_lite_options *options, struct t3_deadl
     lite->origin = options->origin;
     lite->log = options->log;
     lite->reader_max = options->reader_max != 0 ? options->reader_max : READERS_DEFAULT;
+    lite->is_relaxed = options->is_relaxed;
+    lite->must_exist = options->must_exist;
+    lite->application = options->application;
+    lite->vfs = options->vfs;
     t3_mutex_init(&lite->mutex);
     t3_cond_init(&lite->reader_back);
     t3_cond_init(&lite->writer_back);

@@ -88,6 +88,12 @@ static int on_authorize(void *context, int action, const char *first, const char
 
 /* ---- life ---- */
 
+static tears_status relax(struct t3_lite_conn *conn, struct tears_error *error_out)
+{
+    const bool is_relaxed = conn->lite != NULL && conn->lite->is_relaxed;
+    return is_relaxed ? t3_lite_exec(conn, "PRAGMA synchronous=NORMAL", error_out) : TEARS_OK;
+}
+
 static tears_status configure(struct t3_lite_conn *conn, struct tears_error *error_out)
 {
     sqlite3_busy_handler(conn->handle, on_busy, conn);
@@ -97,11 +103,12 @@ static tears_status configure(struct t3_lite_conn *conn, struct tears_error *err
     /* "no_such_column" is an error, not a string. */
     sqlite3_db_config(conn->handle, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
     T3_TRY(t3_lite_add_functions(conn, error_out));
-    return t3_lite_exec(conn,
+    T3_TRY(t3_lite_exec(conn,
                         "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;"
                         "PRAGMA trusted_schema=OFF; PRAGMA synchronous=FULL;"
                         "PRAGMA secure_delete=OFF",
-                        error_out);
+                        error_out));
+    return relax(conn, error_out);
 }
 
 tears_status t3_lite_conn_open(const struct t3_lite_conn_options *options,
@@ -114,11 +121,13 @@ tears_status t3_lite_conn_open(const struct t3_lite_conn_options *options,
     conn->origin = options->origin;
     conn->path = options->path;
     conn->deadline = options->deadline;
+    const int creation = options->must_exist ? 0 : SQLITE_OPEN_CREATE;
     const int access =
-        options->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+        options->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | creation;
+    const char *vfs = options->lite != NULL ? options->lite->vfs : NULL;
     const int flags = access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
                       SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_URI;
-    const int rc = sqlite3_open_v2(options->uri, &conn->handle, flags, NULL);
+    const int rc = sqlite3_open_v2(options->uri, &conn->handle, flags, vfs);
     tears_status status;
     if (conn->handle == NULL)
         status = t3_fail_memory(error_out, options->origin);

@@ -55,6 +55,10 @@ struct t3_lite {
     const struct t3_log *log;
     bool read_only;
     bool in_memory;
+    bool is_relaxed;
+    bool must_exist;
+    int32_t application;
+    const char *vfs;
     uint32_t reader_max;
 
     struct t3_mutex mutex;
@@ -82,6 +86,7 @@ struct t3_lite_conn_options {
     const char *path; /* for messages */
     const char *uri;  /* what SQLite opens */
     bool read_only;
+    bool must_exist;
     struct t3_deadline deadline;
 };
 

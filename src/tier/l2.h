@@ -6,6 +6,7 @@
  *   Tears-Origin    who wrote it (UUID text)
  *   Tears-Epoch     the bucket's identity when it was written; an entry of another one is not believed
  *   Tears-Fill      a reader's copy or lease, and no change
+ *   Tears-Dirty     a deferred write, which L3 does not have yet
  *   Tears-Lease     of a delete marker: milliseconds for which a write or fill was announced
  *   Tears-Key       the key's ids as in a notice, where the key's text is a hash
  * An older version never replaces a newer one: every put is a compare-and-swap on the revision seen.
@@ -103,6 +104,8 @@ struct t3_l2_entry {
     int64_t version; /* from the header, else the row's version column; 0 unknown */
     enum t3_l2_lease lease;
     uint64_t lease_left_ms; /* of an active lease */
+    bool is_dirty;          /* a row that L3 does not have yet */
+    bool is_own;            /* of a dirty row: this client put it */
     bool
         hides_nothing; /* a marker that was announced where nothing was: no version was ever under it */
     struct t3_row *row;
@@ -128,6 +131,8 @@ struct t3_l2_put {
     int64_t version;
     uint64_t seen;  /* the revision this is based on; UINT64_MAX: not known */
     bool versioned; /* the table has a version column */
+    bool
+        is_dirty; /* a deferred write: `version` is that of the row it is based on, and a row of the same version goes over it, and it over that */
     uint64_t
         known_ms; /* when L3 was asked, by t3_now_coarse_ms: in a bucket that is younger the row may be history, and
                      a marker is put instead; 0: not known */

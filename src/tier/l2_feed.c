@@ -85,6 +85,8 @@ static enum t3_l2_event_kind kind_of(struct t3_l2 *l2, const struct t3_follow_ev
         return marker_kind(event);
     if (!t3_l2_is_of_this_bucket(l2, event->epoch))
         return T3_L2_EVENT_MARKER; /* readers will not believe the value */
+    if (event->is_dirty)
+        return T3_L2_EVENT_WRITE_LEASE; /* L3 will have it: what is cached is old, and stays so until it has */
     return event->is_fill ? T3_L2_EVENT_FILL : T3_L2_EVENT_PUT;
 }
 

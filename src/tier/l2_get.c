@@ -87,6 +87,8 @@ static tears_status read_value(struct t3_l2 *l2, const struct tears_schema *sche
         entry->state = T3_L2_ROW;
         entry->row = row;
         entry->version = version_of(schema, request, row);
+        entry->is_dirty = request->found_is_dirty;
+        entry->is_own = request->found_is_own;
     }
     return TEARS_OK;
 }

@@ -190,7 +190,8 @@ static void row_after_read(struct step *step, const struct t3_l2_entry *entry)
         }
         break;
     case T3_L2_ROW:
-        if (entry->version == put->version && !put->authoritative)
+        if (entry->version == put->version && !put->authoritative && !put->is_dirty &&
+            !entry->is_dirty)
             end(step, TEARS_OK, entry->revision); /* ours, or a reader's fill of the same row */
         else if (entry->version <= put->version)
             write_over(step, entry->revision);
@@ -330,6 +331,7 @@ static size_t ask(struct putting *putting, enum stage stage)
             request.version = step->version;
             request.ids = step->ids;
             request.lease_ms = step->is_marker ? step->lease_ms : 0;
+            request.is_dirty = !step->is_marker && step->put->is_dirty;
         }
         putting->asked[count] = step;
         putting->requests[count++] = request;
