@@ -304,6 +304,25 @@ TEARS_API TEARS_CHECKED tears_status tears_invalidate(tears_session *session,
  * NULL in a column of the order come last, in both directions. */
 /** @{ */
 
+/**
+ * Partitions of a table with a partition column (struct tears_column_def), at least one: what a read across
+ * partitions is given, so that nobody reads all of them by leaving something out.
+ */
+typedef struct tears_partitions tears_partitions;
+
+/**
+ * Makes a set of partitions; values that occur twice count once.
+ * @param partitions_out  belongs to the session.
+ * @return TEARS_OK, TEARS_INVALID (no value at all; NULL; not a value of the partition column; a table without one),
+ * TEARS_LIMIT (more than 1000), TEARS_NO_MEMORY.
+ * @thread session  @since 0.1
+ */
+TEARS_API TEARS_CHECKED tears_status tears_partitions_new(tears_session *session,
+                                                          tears_collection *collection,
+                                                          const struct tears_value *values,
+                                                          size_t value_count,
+                                                          const tears_partitions **partitions_out);
+
 struct tears_page_options {
     size_t size;
     const struct tears_field *filters; /**< columns that must equal */
@@ -313,6 +332,11 @@ struct tears_page_options {
     uint64_t descending;     /**< 1: all columns descending */
     uint64_t row_max;        /**< rows of a page; 0: 100 */
     struct tears_str cursor; /**< "": the first page; else a page's next_cursor */
+    /**
+     * A table with a partition column is read with a filter on it, which names one partition, or with this, which names
+     * several.  NULL: one.
+     */
+    const tears_partitions *partitions;
 };
 
 #define TEARS_PAGE_OPTIONS_INIT TEARS_SIZED(struct tears_page_options)
@@ -326,8 +350,9 @@ struct tears_page {
 /**
  * Reads one page of rows.  Rows read this way are put in no cache.
  * @param page_out  belongs to the session.
- * @return TEARS_OK, TEARS_INVALID (unknown column, a cursor that is none or of another order),
- * TEARS_UNAVAILABLE, TEARS_TIMEOUT, TEARS_LIMIT, TEARS_NO_MEMORY.
+ * @return TEARS_OK, TEARS_INVALID (unknown column, a cursor that is none or of another order, a table
+ * with a partition column and neither a filter on it nor partitions), TEARS_UNSUPPORTED (partitions of a
+ * program's own store), TEARS_UNAVAILABLE, TEARS_TIMEOUT, TEARS_LIMIT, TEARS_NO_MEMORY.
  * @thread session  @since 0.1
  */
 TEARS_API TEARS_CHECKED tears_status tears_page_read(tears_session *session,

@@ -17,6 +17,7 @@
 #include "core/coherence.h"
 #include "core/flight.h"
 #include "core/outbox.h"
+#include "core/owner.h"
 #include "core/refresh.h"
 #include "core/repair.h"
 #include "core/size.h"
@@ -315,6 +316,7 @@ void tears_client_free(tears_client *client)
     if (client->l1 != NULL)
         client->l1->ops->free(client->l1); /* before the schemas that its spaces point to */
     free_collections(client);
+    t3_client_free_owned(client);
     if (client->l3 != NULL)
         client->l3->ops->free(client->l3);
     t3_tickets_done(&client->tickets);

@@ -15,6 +15,7 @@
 #include "base/sized.h"
 #include "base/str.h"
 #include "core/l2_truth.h"
+#include "core/owner.h"
 #include "core/read.h"
 #include "core/soft_delete.h"
 #include "schema/names.h"
@@ -29,7 +30,8 @@ enum {
 struct tears_collection *t3_collection_lookup(struct tears_client *client, struct tears_str table)
 {
     struct tears_collection *one = atomic_load_explicit(&client->collections, memory_order_acquire);
-    while (one != NULL && !t3_str_equal(one->schema->name, table))
+    while (one != NULL && (!t3_str_equal(one->schema->name, table) ||
+                           atomic_load_explicit(&one->is_retired, memory_order_acquire)))
         one = one->next;
     return one;
 }
@@ -78,9 +80,10 @@ void t3_collection_free(struct tears_collection *collection)
 }
 
 /* The schema: the caller's, or the catalogue's. */
-static tears_status find_schema(struct tears_collection *collection, struct tears_str table,
-                                struct tears_error *error_out)
+static tears_status find_schema(struct tears_collection *collection,
+                                const struct t3_table_place *place, struct tears_error *error_out)
 {
+    const struct tears_str table = place->table;
     struct tears_collection_options *options = &collection->options;
     if (options->schema != NULL) {
         if (!t3_str_equal(options->schema->name, table))
@@ -94,8 +97,15 @@ static tears_status find_schema(struct tears_collection *collection, struct tear
     struct t3_l3_call call = {.arena = &arena,
                               .deadline = t3_deadline_in_ms(collection->client->options.timeout_ms),
                               .error = error_out};
-    return collection->l3->ops->describe(collection->l3, &call, table, options->version_column,
-                                         (uint8_t)options->byte_codec, &collection->schema);
+    T3_TRY(collection->l3->ops->describe(collection->l3, &call, table, options->version_column,
+                                         (uint8_t)options->byte_codec, &collection->schema));
+    if (t3_str_equal(place->name, table))
+        return TEARS_OK;
+    const tears_status status = t3_schema_call(collection->schema, place->name);
+    return status == TEARS_OK ? TEARS_OK
+                              : t3_fail(error_out, status, "schema",
+                                        "table '" T3_STR_FMT "' cannot be called so: %s",
+                                        T3_STR_ARG(place->name), tears_status_text(status));
 }
 
 /* ---- options ------------------------------------------------------------------------------ */
@@ -181,7 +191,8 @@ static void set_times(struct tears_collection *collection)
         collection->strict_lease_ms = given_or(options->strict_lease_ms, STRICT_LEASE_MS);
 }
 
-static tears_status choose_tiers(struct tears_collection *collection, struct tears_error *error_out)
+static tears_status choose_tiers(struct tears_collection *collection,
+                                 const struct t3_table_place *place, struct tears_error *error_out)
 {
     struct tears_client *client = collection->client;
     const struct tears_collection_options *options = &collection->options;
@@ -195,7 +206,7 @@ static tears_status choose_tiers(struct tears_collection *collection, struct tea
         return t3_l2_truth_open(collection->l2, &collection->l3, error_out);
     if (options->store != NULL)
         return t3_l3_store_open(options->store, &collection->l3, error_out);
-    collection->l3 = client->l3;
+    collection->l3 = place->l3;
     return TEARS_OK;
 }
 
@@ -209,16 +220,17 @@ static void start_combining(struct tears_collection *collection)
     collection->combine_loads = true;
 }
 
-static tears_status build(struct tears_collection *collection, struct tears_str table,
+static tears_status build(struct tears_collection *collection, const struct t3_table_place *place,
                           struct tears_error *error_out)
 {
+    const struct tears_str table = place->name;
     struct tears_str *version = &collection->options.version_column;
     if (t3_arena_str(&collection->arena, *version, version) != TEARS_OK)
         return t3_fail_memory(error_out, "core");
     T3_TRY(check_options(collection, table, error_out));
-    T3_TRY(choose_tiers(collection, error_out));
+    T3_TRY(choose_tiers(collection, place, error_out));
     set_times(collection);
-    T3_TRY(find_schema(collection, table, error_out));
+    T3_TRY(find_schema(collection, place, error_out));
     T3_TRY(t3_soft_delete_init(collection, error_out));
     if (collection->l2 != NULL && !t3_kv_key_is_valid(table))
         return t3_fail(error_out, TEARS_INVALID, "core",
@@ -229,7 +241,7 @@ static tears_status build(struct tears_collection *collection, struct tears_str 
     return TEARS_OK;
 }
 
-static tears_status make(struct tears_client *client, struct tears_str table,
+static tears_status make(struct tears_client *client, const struct t3_table_place *place,
                          const struct tears_collection_options *options,
                          struct tears_collection **collection_out, struct tears_error *error_out)
 {
@@ -241,7 +253,7 @@ static tears_status make(struct tears_client *client, struct tears_str table,
     }
     collection->client = client;
     collection->options = *options;
-    const tears_status status = build(collection, table, error_out);
+    const tears_status status = build(collection, place, error_out);
     if (status != TEARS_OK) {
         t3_collection_free(collection);
         return status;
@@ -301,19 +313,18 @@ static bool same_options(const struct tears_collection_options *a,
            t3_str_equal(a->version_column, b->version_column);
 }
 
-tears_status tears_collection_open(tears_client *client, struct tears_str table,
+tears_status t3_collection_open_at(struct tears_client *client, const struct t3_table_place *place,
                                    const struct tears_collection_options *options,
-                                   tears_collection **collection_out, struct tears_error *error_out)
+                                   struct tears_collection **collection_out,
+                                   struct tears_error *error_out)
 {
+    const struct tears_str table = place->name;
     struct tears_collection_options given = TEARS_COLLECTION_OPTIONS_INIT;
-    if (client == NULL || collection_out == NULL || t3_client_is_foreign(client))
-        return t3_fail(error_out, TEARS_MISUSE, "core",
-                       "no client, or one that belongs to the parent process");
     if (options != NULL)
         T3_TRY(t3_sized_copy(&given, sizeof given, options, "core", error_out));
     struct tears_collection *collection = t3_collection_lookup(client, table);
     if (collection == NULL) {
-        T3_TRY(make(client, table, &given, &collection, error_out));
+        T3_TRY(make(client, place, &given, &collection, error_out));
         T3_TRY(add(client, table, collection, &collection, error_out));
     }
     if (options != NULL && !same_options(&collection->options, &given))
@@ -322,6 +333,17 @@ tears_status tears_collection_open(tears_client *client, struct tears_str table,
                        T3_STR_ARG(table));
     *collection_out = collection;
     return TEARS_OK;
+}
+
+tears_status tears_collection_open(tears_client *client, struct tears_str table,
+                                   const struct tears_collection_options *options,
+                                   tears_collection **collection_out, struct tears_error *error_out)
+{
+    if (client == NULL || collection_out == NULL || t3_client_is_foreign(client))
+        return t3_fail(error_out, TEARS_MISUSE, "core",
+                       "no client, or one that belongs to the parent process");
+    const struct t3_table_place place = {.l3 = client->l3, .table = table, .name = table};
+    return t3_collection_open_at(client, &place, options, collection_out, error_out);
 }
 
 tears_status tears_collection_find(tears_client *client, struct tears_str table,

@@ -62,6 +62,7 @@ static inline void t3_count_own(atomic_uint_fast64_t *counter)
 }
 
 struct t3_flights;
+struct t3_owned_l3;
 struct t3_repair;
 struct t3_turns; /* mutate.c */
 struct t3_refresh;
@@ -91,6 +92,7 @@ struct tears_client {
     struct tears_collection
         *_Atomic collections; /* a list that only grows: read without the mutex */
     struct tears_session *sessions;
+    struct t3_owned_l3 *owned; /* owner.h; guarded by the mutex */
     struct t3_counters counters;
 };
 
@@ -113,6 +115,7 @@ struct tears_collection {
         bound_ms; /* of ANY: a row in L1 is served while it is as of at most so long ago; UINT64_MAX: its age alone counts */
     uint64_t strict_lease_ms; /* 0: writes are not announced */
     uint32_t deleted_column;  /* of soft_delete: is_deleted (soft_delete.h) */
+    atomic_bool is_retired;   /* its table is gone or another one: it is not found any more */
     struct t3_arena arena;    /* the options' texts */
     struct tears_collection_options options;
 };
@@ -135,6 +138,7 @@ struct tears_session {
     bool with_deleted;           /* rows marked as deleted are given, too */
     struct t3_deadline deadline; /* of the call; 0: not needed so far */
     struct t3_l3_tx *tx;
+    struct t3_l3 *tx_l3; /* whose transaction it is, while there is one */
     struct t3_arena tx_arena; /* corrections outlive a reset of the session */
     struct t3_correction *corrections;
     struct t3_correction *corrections_last;

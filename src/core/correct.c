@@ -311,7 +311,7 @@ void t3_correct(struct tears_session *session, struct t3_correction *corrections
         struct t3_correction *one = &corrections[i];
         if (one->kind == T3_CORRECT_NOTHING)
             continue;
-        if (session->tx != NULL && one->collection->l3 == session->client->l3) {
+        if (session->tx != NULL && one->collection->l3 == session->tx_l3) {
             queue(session, one);
             continue;
         }

@@ -16,7 +16,9 @@
 #include "base/fail.h"
 #include "base/sized.h"
 #include "core/cells.h"
+#include "core/partitions.h"
 #include "core/soft_delete.h"
+#include "schema/dml.h"
 #include "schema/page.h"
 
 enum { ROWS_DEFAULT = 100, ROWS_MAX = 100000 };
@@ -87,6 +89,38 @@ static tears_status order_of(struct tears_session *session, const struct tears_s
     return TEARS_OK;
 }
 
+/* Looks at what the statement will really ask for, wherever it came from. */
+static tears_status check_partitions(struct tears_session *session,
+                                     const struct tears_schema *schema, const struct t3_scan *scan)
+{
+    const struct t3_dml_scan asked = {.filters = scan->filters,
+                                      .filter_count = scan->filter_count,
+                                      .partition_count = scan->partition_count};
+    if (t3_dml_scan_names_partition(schema, &asked))
+        return TEARS_OK;
+    const struct tears_str column = schema->columns[schema->partition_column].name;
+    return t3_fail(&session->error, TEARS_INVALID, "core",
+                   "table '" T3_STR_FMT "' is read by partition: a filter on '" T3_STR_FMT
+                   "', or partitions, is missing",
+                   T3_STR_ARG(schema->name), T3_STR_ARG(column));
+}
+
+static tears_status partitions_of(struct tears_session *session,
+                                  const struct tears_collection *collection,
+                                  const struct tears_page_options *options, struct t3_scan *scan)
+{
+    const tears_partitions *partitions = options->partitions;
+    if (partitions != NULL && partitions->collection != collection)
+        return t3_fail(&session->error, TEARS_INVALID, "core",
+                       "the partitions are not of table '" T3_STR_FMT "'",
+                       T3_STR_ARG(collection->schema->name));
+    if (partitions != NULL) {
+        scan->partitions = partitions->values;
+        scan->partition_count = partitions->count;
+    }
+    return check_partitions(session, collection->schema, scan);
+}
+
 static tears_status scan_of(struct tears_session *session,
                             const struct tears_collection *collection,
                             const struct tears_page_options *options, struct t3_scan *scan)
@@ -94,6 +128,7 @@ static tears_status scan_of(struct tears_session *session,
     const struct tears_schema *schema = collection->schema;
     memset(scan, 0, sizeof *scan);
     T3_TRY(filters_of(session, collection, options, scan));
+    T3_TRY(partitions_of(session, collection, options, scan));
     T3_TRY(order_of(session, schema, options, scan));
     if (options->cursor.len == 0)
         return TEARS_OK;

@@ -72,7 +72,7 @@ void tears_session_free(tears_session *session)
     if (session == NULL || t3_client_is_foreign(session->client))
         return; /* a forked child may not touch the parent's locks and connections */
     if (session->tx != NULL) {
-        session->client->l3->ops->rollback(session->client->l3, session->tx);
+        session->tx_l3->ops->rollback(session->tx_l3, session->tx);
         t3_correct_rolled_back(session);
     }
     unlist(session);
@@ -153,8 +153,9 @@ tears_status t3_session_status(struct tears_session *session, tears_status statu
 struct t3_l3_call t3_session_l3_call(struct tears_session *session,
                                      const struct tears_collection *collection)
 {
+    const struct t3_l3 *l3 = collection != NULL ? collection->l3 : session->client->l3;
     struct t3_l3_call call = {
-        .tx = collection == NULL || collection->l3 == session->client->l3 ? session->tx : NULL,
+        .tx = l3 == session->tx_l3 ? session->tx : NULL,
         .arena = &session->arena,
         .deadline = t3_session_deadline(session),
         .error = &session->error,

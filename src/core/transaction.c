@@ -12,17 +12,24 @@
 
 #include "base/fail.h"
 #include "core/announce.h"
+#include "core/owner.h"
 #include "tier/l1_sqlite.h"
 
-tears_status tears_begin(tears_session *session)
+tears_status t3_begin_on(struct tears_session *session, struct t3_l3 *l3)
 {
     T3_TRY(t3_session_enter(session));
     if (session->tx != NULL)
         return t3_fail(&session->error, TEARS_MISUSE, "core",
                        "a transaction is open already; transactions do not nest");
-    struct t3_l3 *l3 = session->client->l3;
     struct t3_l3_call call = t3_session_l3_call(session, NULL);
-    return l3->ops->begin(l3, &call, &session->tx);
+    T3_TRY(l3->ops->begin(l3, &call, &session->tx));
+    session->tx_l3 = l3;
+    return TEARS_OK;
+}
+
+tears_status tears_begin(tears_session *session)
+{
+    return t3_begin_on(session, session->client->l3);
 }
 
 static tears_status no_transaction(struct tears_session *session)
@@ -35,7 +42,7 @@ tears_status tears_commit(tears_session *session)
     T3_TRY(t3_session_enter(session));
     if (session->tx == NULL)
         return no_transaction(session);
-    struct t3_l3 *l3 = session->client->l3;
+    struct t3_l3 *l3 = session->tx_l3;
     struct t3_l3_call call = t3_session_l3_call(session, NULL);
     struct t3_l3_tx *tx = T3_TAKE(session->tx);
     const uint64_t began_ms = t3_now_coarse_ms();
@@ -57,7 +64,7 @@ tears_status tears_rollback(tears_session *session)
     T3_TRY(t3_session_enter(session));
     if (session->tx == NULL)
         return no_transaction(session);
-    struct t3_l3 *l3 = session->client->l3;
+    struct t3_l3 *l3 = session->tx_l3;
     l3->ops->rollback(l3, T3_TAKE(session->tx));
     t3_correct_rolled_back(session);
     return TEARS_OK;
@@ -96,35 +103,46 @@ static tears_status make_fields(tears_cursor *cursor)
     return TEARS_OK;
 }
 
-static tears_status run(struct tears_session *session, struct tears_str sql,
-                        const struct tears_value *params, size_t param_count,
-                        struct t3_result *result_out)
+tears_status t3_run_on(struct tears_session *session, const struct t3_raw_place *place,
+                       const struct t3_adhoc *statement, struct t3_result *result_out)
 {
-    struct t3_l3 *l3 = session->client->l3;
+    struct t3_l3 *l3 = place->l3;
     struct t3_l3_call call = t3_session_l3_call(session, NULL);
+    call.tx = l3 == session->tx_l3 ? session->tx : NULL;
+    call.path = place->path;
     memset(result_out, 0, sizeof *result_out);
-    return t3_session_status(session,
-                             l3->ops->query(l3, &call, sql, params, param_count, result_out));
+    return t3_session_status(session, l3->ops->query(l3, &call, statement->sql, statement->params,
+                                                     statement->param_count, result_out));
+}
+
+tears_status t3_query_on(struct tears_session *session, const struct t3_raw_place *place,
+                         const struct t3_adhoc *statement, tears_cursor **cursor_out)
+{
+    tears_cursor *cursor = NULL;
+    T3_TRY(t3_session_enter(session));
+    T3_TRY(cursor_new(session, &cursor));
+    T3_TRY(t3_run_on(session, place, statement, &cursor->result));
+    *cursor_out = cursor;
+    return TEARS_OK;
 }
 
 tears_status tears_query(tears_session *session, struct tears_str sql,
                          const struct tears_value *params, size_t param_count,
                          tears_cursor **cursor_out)
 {
-    tears_cursor *cursor = NULL;
-    T3_TRY(t3_session_enter(session));
-    T3_TRY(cursor_new(session, &cursor));
-    T3_TRY(run(session, sql, params, param_count, &cursor->result));
-    *cursor_out = cursor;
-    return TEARS_OK;
+    const struct t3_raw_place place = {.l3 = session->client->l3};
+    const struct t3_adhoc statement = {.sql = sql, .params = params, .param_count = param_count};
+    return t3_query_on(session, &place, &statement, cursor_out);
 }
 
 tears_status tears_execute(tears_session *session, struct tears_str sql,
                            const struct tears_value *params, size_t param_count, uint64_t *rows_out)
 {
     struct t3_result result;
+    const struct t3_raw_place place = {.l3 = session->client->l3};
+    const struct t3_adhoc statement = {.sql = sql, .params = params, .param_count = param_count};
     T3_TRY(t3_session_enter(session));
-    T3_TRY(run(session, sql, params, param_count, &result));
+    T3_TRY(t3_run_on(session, &place, &statement, &result));
     if (rows_out != NULL)
         *rows_out = result.affected;
     return TEARS_OK;

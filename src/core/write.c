@@ -99,7 +99,7 @@ static void take_tickets(const struct batch *batch)
 
 static bool is_in_transaction(const struct batch *batch)
 {
-    return batch->session->tx != NULL && batch->collection->l3 == batch->session->client->l3;
+    return batch->session->tx != NULL && batch->collection->l3 == batch->session->tx_l3;
 }
 
 /* What is under the key now cannot be what the write was based on; unless it is the write's own announcement. */

@@ -82,6 +82,10 @@ void t3_pg_release(struct t3_pg_conn *conn);
 /* Connections open now, and of them those that are free: for tests and statistics. */
 void t3_pg_pool_counts(struct t3_pg_pool *pool, uint32_t *open_out, uint32_t *free_out);
 
+/* A number that whoever uses the connection leaves with it for the next user; 0 in a new one. */
+uint32_t t3_pg_conn_mark(const struct t3_pg_conn *conn);
+void t3_pg_conn_set_mark(struct t3_pg_conn *conn, uint32_t mark);
+
 /* ---- a connection of one's own --------------------------------------------------------------- */
 
 /* Opens a connection beside the pool, for one thread: neither counted nor lent.  Statuses as of t3_pg_pool_open. */

@@ -206,3 +206,15 @@ bool t3_pg_conn_has_ssl(const struct t3_pg_conn *conn)
 {
     return PQsslInUse(conn->pg) != 0;
 }
+
+/* ---- marks ------------------------------------------------------------------------------------ */
+
+uint32_t t3_pg_conn_mark(const struct t3_pg_conn *conn)
+{
+    return conn->mark;
+}
+
+void t3_pg_conn_set_mark(struct t3_pg_conn *conn, uint32_t mark)
+{
+    conn->mark = mark;
+}

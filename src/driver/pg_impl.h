@@ -44,6 +44,7 @@ struct t3_pg_conn {
     bool pipeline_unflushed;
     uint32_t unanswered; /* statements sent in the pipeline whose results were not taken */
     uint32_t executions;
+    uint32_t mark; /* of whoever uses it */
     uint32_t prepared_next;
     struct t3_pg_prepared prepared[T3_PG_SETS][T3_PG_WAYS];
 };

@@ -52,6 +52,7 @@ enum t3_param_role {
     T3_PARAM_BASE,   /* the expected version: an integer, or microseconds */
     T3_PARAM_FILTER, /* `index` is its place in scan->filters */
     T3_PARAM_AFTER,  /* `index` is its place in scan->order */
+    T3_PARAM_PARTITION, /* `index` is its place among the partitions of the scan */
     T3_PARAM_LIMIT   /* the number of rows; `column` is T3_NO_COLUMN */
 };
 
@@ -142,10 +143,18 @@ struct t3_dml_scan {
     uint32_t order_count;
     bool descending;
     const struct tears_value *after; /* order_count values; NULL: from the start */
+    uint32_t partition_count; /* the partition column has one of so many values; 0: see the filters */
 };
 
 /*
- * FILTER and AFTER parameters (none for NULL values), then LIMIT.  A NULL filter means IS NULL.
+ * Whether a scan says which partitions it reads: a filter on the partition column with a value, or a set of them.  True for a
+ * table without partitions.
+ */
+bool t3_dml_scan_names_partition(const struct tears_schema *schema, const struct t3_dml_scan *scan);
+
+/*
+ * PARTITION, FILTER and AFTER parameters (none for NULL values), then LIMIT.  TEARS_INVALID: a table with partitions, and
+ * the statement would name none.  A NULL filter means IS NULL.
  * Rows with a NULL in an order column come last in both directions, and pages go on through them.
  */
 tears_status t3_dml_scan(const struct tears_schema *schema, enum t3_dialect dialect,

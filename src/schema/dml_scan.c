@@ -110,10 +110,36 @@ static void put_spelled_out(struct t3_pen *pen, const struct t3_dml_scan *scan, 
     t3_pen_text(pen, separator[0] == '(' ? "(1 = 0)" : ")");
 }
 
+bool t3_dml_scan_names_partition(const struct tears_schema *schema, const struct t3_dml_scan *scan)
+{
+    if (schema->partition_column == T3_NO_COLUMN || scan->partition_count > 0)
+        return true;
+    for (uint32_t i = 0; i < scan->filter_count; i++)
+        if (scan->filters[i].column == schema->partition_column &&
+            !is_null(&scan->filters[i].value))
+            return true;
+    return false;
+}
+
+static void put_partitions(struct t3_pen *pen, const struct t3_dml_scan *scan)
+{
+    const uint32_t column = pen->schema->partition_column;
+    if (scan->partition_count == 0)
+        return;
+    t3_pen_text(pen, " WHERE ");
+    t3_pen_own_column(pen, column);
+    for (uint32_t i = 0; i < scan->partition_count; i++) {
+        t3_pen_text(pen, i > 0 ? ", " : " IN (");
+        t3_pen_value(pen, t3_pen_add(pen, T3_PARAM_PARTITION, column, i));
+    }
+    t3_pen_text(pen, ")");
+}
+
 static void put_filters(struct t3_pen *pen, const struct t3_dml_scan *scan)
 {
+    put_partitions(pen, scan);
     for (uint32_t i = 0; i < scan->filter_count; i++) {
-        t3_pen_text(pen, i > 0 ? " AND " : " WHERE ");
+        t3_pen_text(pen, i > 0 || scan->partition_count > 0 ? " AND " : " WHERE ");
         t3_pen_own_column(pen, scan->filters[i].column);
         if (is_null(&scan->filters[i].value)) {
             t3_pen_text(pen, " IS NULL");
@@ -139,6 +165,8 @@ tears_status t3_dml_scan(const struct tears_schema *schema, enum t3_dialect dial
                          const struct t3_dml_scan *scan, struct t3_dml *dml)
 {
     struct t3_pen pen = t3_pen_start(schema, dialect, false, dml);
+    if (!t3_dml_scan_names_partition(schema, scan))
+        return TEARS_INVALID;
     t3_pen_text(&pen, "SELECT ");
     t3_pen_select_list(&pen);
     t3_pen_text(&pen, " FROM ");
@@ -146,7 +174,7 @@ tears_status t3_dml_scan(const struct tears_schema *schema, enum t3_dialect dial
     put_filters(&pen, scan);
     if (scan->after != NULL) {
         const uint32_t first = dml->param_count;
-        t3_pen_text(&pen, scan->filter_count > 0 ? " AND " : " WHERE ");
+        t3_pen_text(&pen, scan->filter_count + scan->partition_count > 0 ? " AND " : " WHERE ");
         add_after(&pen, scan);
         if (any_nullable(schema, scan))
             put_spelled_out(&pen, scan, first);

@@ -24,9 +24,16 @@
 struct t3_l3;
 struct t3_l3_tx;
 
+/* Where names without a schema are found and made: PostgreSQL's search_path.  Both texts are quoted as SQL has them. */
+struct t3_l3_path {
+    struct tears_str schema; /* the first of them; a statement is not run when it does not exist */
+    struct tears_str search_path;
+};
+
 /* What every call is given. */
 struct t3_l3_call {
-    struct t3_l3_tx *tx; /* NULL: none */
+    struct t3_l3_tx *tx;           /* NULL: none */
+    const struct t3_l3_path *path; /* NULL: the connection's own; databases without schemas pass over it */
     struct t3_arena *arena;
     struct t3_deadline deadline;
     struct tears_error *error;
@@ -121,6 +128,9 @@ struct t3_scan {
     const struct tears_value
         *after; /* order_count values of the last row seen; NULL: from the start */
     uint64_t row_max;
+    /* A table with a partition column: the filters have it, or these are its values, any of which a row may have. */
+    const struct tears_value *partitions;
+    uint32_t partition_count;
 };
 
 struct t3_l3_ops {

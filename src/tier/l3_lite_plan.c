@@ -72,7 +72,8 @@ static struct tears_str make_key(const struct t3_l3_lite_request *request, uint3
             words[count++] = write->cells[i].column;
     } else if (request->scan != NULL) {
         const struct t3_scan *scan = request->scan;
-        flags = (scan->descending ? 2u : 0) | (scan->after != NULL ? 4u : 0);
+        flags = (scan->descending ? 2u : 0) | (scan->after != NULL ? 4u : 0) |
+                scan->partition_count << 3;
         first_count = scan->filter_count;
         count += put_scan_columns(scan, words + count);
     }
@@ -115,7 +116,8 @@ static tears_status build(const struct t3_l3_lite_request *request, struct t3_dm
                                      .order = request->scan->order,
                                      .order_count = request->scan->order_count,
                                      .descending = request->scan->descending,
-                                     .after = request->scan->after};
+                                     .after = request->scan->after,
+                                     .partition_count = request->scan->partition_count};
     return t3_dml_scan(request->schema, T3_DIALECT_SQLITE, &scan, dml);
 }
 
@@ -190,6 +192,8 @@ static struct tears_value param_value(const struct t3_l3_lite_request *request,
         return request->scan->filters[param->index].value;
     case T3_PARAM_AFTER:
         return request->scan->after[param->index];
+    case T3_PARAM_PARTITION:
+        return request->scan->partitions[param->index];
     case T3_PARAM_LIMIT:
         break;
     }

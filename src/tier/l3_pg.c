@@ -38,13 +38,15 @@ tears_status t3_pg_work_begin(struct t3_l3 *l3, struct t3_l3_call *call,
     work->pg.deadline = call->deadline;
     work->pg.error = call->error;
     call->outcome_unknown = false;
-    if (call->tx == NULL)
-        return t3_pg_acquire(work->l3->pool, &work->pg, &work->conn);
+    if (call->tx == NULL) {
+        T3_TRY(t3_pg_acquire(work->l3->pool, &work->pg, &work->conn));
+        return t3_pg_settle_path(work);
+    }
     if (!t3_pg_conn_is_alive(call->tx->conn))
         return t3_fail(call->error, TEARS_UNAVAILABLE, T3_PG_ORIGIN,
                        "the transaction was lost with its connection");
     work->conn = call->tx->conn;
-    return TEARS_OK;
+    return t3_pg_settle_path(work);
 }
 
 static bool is_lost(tears_status status)
@@ -111,6 +113,7 @@ static tears_status begin(struct t3_l3 *l3, struct t3_l3_call *call, struct t3_l
 
 static void tx_free(struct t3_l3_tx *tx)
 {
+    t3_pg_forget_path(tx);
     t3_pg_release(tx->conn);
     t3_free(tx);
 }

@@ -67,6 +67,7 @@ struct t3_l3_pg {
 
 struct t3_l3_tx {
     struct t3_pg_conn *conn;
+    bool had_path; /* a statement of it ran on a search_path of its own */
 };
 
 /* A call under way: the connection it uses, its own or the transaction's. */
@@ -88,6 +89,16 @@ tears_status t3_pg_work_begin(struct t3_l3 *l3, struct t3_l3_call *call,
  * not be committed unnoticed.
  */
 void t3_pg_work_end(struct t3_pg_work *work, tears_status status, bool writes);
+/*
+ * Sets the connection's search_path for the call (l3_pg_path.c); without one in the call nothing is sent unless another call
+ * left one behind.
+ */
+tears_status t3_pg_settle_path(struct t3_pg_work *work);
+/* A statement of anybody's making ran: a ROLLBACK TO in it may have brought an earlier search_path back. */
+void t3_pg_doubt_path(struct t3_pg_work *work);
+/* The transaction is over, and what was set in it is undone. */
+void t3_pg_forget_path(struct t3_l3_tx *tx);
+
 /* Whether a read that failed so may be tried once more on another connection. */
 bool t3_pg_work_may_retry(const struct t3_pg_work *work, tears_status status);
 

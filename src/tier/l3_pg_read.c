@@ -233,6 +233,8 @@ static const struct tears_value *scan_value(const struct t3_scan *scan,
         return &scan->filters[param->index].value;
     if (param->role == T3_PARAM_AFTER)
         return &scan->after[param->index];
+    if (param->role == T3_PARAM_PARTITION)
+        return &scan->partitions[param->index];
     return limit;
 }
 
@@ -260,7 +262,8 @@ static tears_status scan_statement(struct t3_arena *arena, const struct tears_sc
                                        .order = scan->order,
                                        .order_count = scan->order_count,
                                        .descending = scan->descending,
-                                       .after = scan->after};
+                                       .after = scan->after,
+                                       .partition_count = scan->partition_count};
     T3_TRY(t3_dml_scan(schema, T3_DIALECT_POSTGRESQL, &wanted, dml));
     uint32_t *types = t3_arena_alloc(arena, dml->param_count * sizeof *types);
     if (types == NULL)
@@ -440,6 +443,7 @@ tears_status t3_l3_pg_query(struct t3_l3 *l3, struct t3_l3_call *call, struct te
     tears_status status = t3_pg_work_begin(l3, call, NULL, &work);
     if (status == TEARS_OK)
         status = t3_pg_work_query(&work, sql, params, param_count, result_out);
+    t3_pg_doubt_path(&work);
     t3_pg_work_end(&work, status, true);
     return status;
 }

@@ -460,6 +460,10 @@ static tears_status store_scan(struct t3_l3 *l3, struct t3_l3_call *call,
         return t3_fail(call->error, TEARS_UNSUPPORTED, origin,
                        "table '" T3_STR_FMT "': a store gives rows in ascending key order only",
                        T3_STR_ARG(schema->name));
+    if (scan->partition_count > 0)
+        return t3_fail(call->error, TEARS_UNSUPPORTED, origin,
+                       "table '" T3_STR_FMT "': a store reads one partition at a time",
+                       T3_STR_ARG(schema->name));
     struct work work = work_of(l3, call, schema);
     struct tears_field *filters = t3_arena_array(call->arena, scan->filter_count, sizeof *filters);
     if (filters == NULL)
