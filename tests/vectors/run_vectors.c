@@ -42,7 +42,7 @@ static const struct vector_op *find_op(const char *file, const char *op)
     static const struct vector_op *const tables[] = {
         keys_ops,       rows_ops,    invalidation_ops, sql_ops,     pagination_ops,
         namespaces_ops, secrets_ops, sandbox_ops,      formats_ops, security_ops,
-        knowledge_ops,  drift_ops,   replay_ops,  lease_ops};
+        knowledge_ops,  drift_ops,   replay_ops,       lease_ops,   lint_ops};
     for (size_t i = 0; i < T3_COUNT(tables); i++)
         for (const struct vector_op *entry = tables[i]; entry->op != NULL; entry++)
             if (strcmp(entry->file, file) == 0 && strcmp(entry->op, op) == 0)

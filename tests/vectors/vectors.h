@@ -43,6 +43,7 @@ extern const struct vector_op replay_ops[];
 extern const struct vector_op lease_ops[];
 extern const struct vector_op knowledge_ops[];
 extern const struct vector_op drift_ops[];
+extern const struct vector_op lint_ops[];
 
 /* The outcome "refused with this kind of error"; gives NULL. */
 json_t *refuse(struct vector *vector, const char *kind);
