@@ -234,10 +234,8 @@ tears_status tears_lease_refresh(tears_lease *lease, uint64_t ttl_ms, struct tea
 static tears_status put_marker(struct tears_lease *lease, struct t3_deadline deadline,
                                uint64_t *revision_out, struct tears_error *error_out)
 {
-    char attempt[T3_SOLO_ATTEMPT_BYTES];
-    snprintf(attempt, sizeof attempt, "%s.%" PRIu64, lease->id, ++lease->writes);
     const struct t3_solo_put put = {
-        .key = lease->name, .expected = lease->revision, .attempt = attempt, .is_marker = true};
+        .key = lease->name, .expected = lease->revision, .is_marker = true};
     *revision_out = 0;
     const tears_status status =
         t3_solo_put(lease->coord->leases, &put, deadline, revision_out, error_out);

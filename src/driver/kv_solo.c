@@ -41,6 +41,7 @@ tears_status t3_solo_new(const struct t3_solo_options *options, struct t3_solo *
     memcpy(solo->bucket, bucket.ptr, bucket.len);
     snprintf(solo->subject_prefix, sizeof solo->subject_prefix, "$KV.%s.", solo->bucket);
     t3_nats_end_init(&solo->entries_end);
+    t3_mutex_init(&solo->mutex);
     *solo_out = solo;
     return TEARS_OK;
 }
@@ -64,23 +65,23 @@ static struct tears_str data_of(natsMsg *message)
                        data != NULL ? (size_t)natsMsg_GetDataLength(message) : 0);
 }
 
-/* Sends the message and waits.  NOT_FOUND: nobody listens at its subject. */
-static tears_status exchange(struct t3_solo *solo, natsMsg *question, struct t3_deadline deadline,
-                             natsMsg **answer_out, struct tears_error *error_out)
+/* A message, and where its answer comes in. */
+struct question {
+    struct t3_solo *solo;
+    struct t3_solo_inbox *inbox;
+    natsMsg *message;
+};
+
+static void question_done(struct question *question)
 {
-    const uint64_t left_ms = t3_deadline_left_ms(deadline);
-    uint64_t wait_ms = left_ms < solo->options.wait_ms ? left_ms : solo->options.wait_ms;
-    if (wait_ms == 0)
-        wait_ms = 1;
-    if (!t3_nats_is_connected(solo->options.nats))
-        return t3_fail(error_out, TEARS_UNAVAILABLE, origin, "not connected to NATS");
-    natsMsg *answer = NULL;
-    const natsStatus status = natsConnection_RequestMsg(&answer, solo->options.nats->connection,
-                                                        question, (int64_t)wait_ms);
-    if (status == NATS_OK) {
-        *answer_out = answer;
-        return TEARS_OK;
-    }
+    natsMsg_Destroy(question->message);
+    if (question->inbox != NULL)
+        t3_solo_inbox_give(question->solo, question->inbox);
+}
+
+static tears_status fail_nats(const struct t3_solo *solo, natsStatus status,
+                              struct tears_error *error_out)
+{
     if (status == NATS_NO_RESPONDERS)
         return t3_fail(error_out, TEARS_NOT_FOUND, origin, "there is no bucket '%s'", solo->bucket);
     if (status == NATS_NO_MEMORY)
@@ -91,17 +92,45 @@ static tears_status exchange(struct t3_solo *solo, natsMsg *question, struct t3_
                           failed == TEARS_TIMEOUT ? "does not answer" : "went away");
 }
 
+static tears_status new_question(struct question *question, const char *subject,
+                                 struct tears_str body, struct tears_error *error_out)
+{
+    struct t3_solo *solo = question->solo;
+    if (!t3_nats_is_connected(solo->options.nats))
+        return t3_fail(error_out, TEARS_UNAVAILABLE, origin, "not connected to NATS");
+    natsStatus status = t3_solo_inbox_take(solo, &question->inbox);
+    if (status == NATS_OK)
+        status = natsMsg_Create(&question->message, subject, question->inbox->reply_to, body.ptr,
+                                (int)body.len);
+    return status == NATS_OK ? TEARS_OK : fail_nats(solo, status, error_out);
+}
+
+/* Sends the message and waits.  NOT_FOUND: nobody listens at its subject. */
+static tears_status exchange(struct question *question, struct t3_deadline deadline,
+                             natsMsg **answer_out, struct tears_error *error_out)
+{
+    struct t3_solo *solo = question->solo;
+    const uint64_t losses = t3_nats_losses(solo->options.nats);
+    const struct t3_deadline own = t3_deadline_in_ms(solo->options.wait_ms);
+    question->inbox->is_asked = true;
+    natsStatus status =
+        natsConnection_PublishMsg(solo->options.nats->connection, question->message);
+    if (status == NATS_OK)
+        status = t3_solo_inbox_wait(solo, question->inbox, losses,
+                                    own.at_us < deadline.at_us ? own : deadline, answer_out);
+    return status == NATS_OK ? TEARS_OK : fail_nats(solo, status, error_out);
+}
+
 /* The same with text at a subject of JetStream's own, "$JS.API.STREAM.<verb>.KV_<bucket>". */
 static tears_status ask(struct t3_solo *solo, const char *verb, struct tears_str body,
                         struct t3_deadline deadline, natsMsg **answer_out,
                         struct tears_error *error_out)
 {
     char subject[SUBJECT_BYTES];
-    T3_AUTO(message_done) natsMsg *question = NULL;
+    T3_AUTO(question_done) struct question question = {.solo = solo};
     snprintf(subject, sizeof subject, "$JS.API.STREAM.%s.KV_%s", verb, solo->bucket);
-    if (natsMsg_Create(&question, subject, NULL, body.ptr, (int)body.len) != NATS_OK)
-        return t3_fail_memory(error_out, origin);
-    const tears_status status = exchange(solo, question, deadline, answer_out, error_out);
+    T3_TRY(new_question(&question, subject, body, error_out));
+    const tears_status status = exchange(&question, deadline, answer_out, error_out);
     if (status == TEARS_NOT_FOUND)
         return t3_fail(error_out, TEARS_UNAVAILABLE, origin,
                        "the NATS server has no JetStream for this account");
@@ -223,21 +252,17 @@ static natsStatus set_number(natsMsg *message, const char *name, uint64_t number
     return natsMsgHeader_Set(message, name, text);
 }
 
-static natsStatus new_put(const struct t3_solo *solo, const struct t3_solo_put *put,
-                          natsMsg **message_out)
+static natsStatus set_headers(natsMsg *message, const struct t3_solo_put *put)
 {
-    char subject[SUBJECT_BYTES];
-    snprintf(subject, sizeof subject, "%s%s", solo->subject_prefix, put->key);
-    natsStatus status =
-        natsMsg_Create(message_out, subject, NULL, put->value.ptr, (int)put->value.len);
-    if (status == NATS_OK && put->expected != T3_SOLO_ANY_REVISION)
-        status = set_number(*message_out, "Nats-Expected-Last-Subject-Sequence", put->expected);
+    natsStatus status = NATS_OK;
+    if (put->expected != T3_SOLO_ANY_REVISION)
+        status = set_number(message, "Nats-Expected-Last-Subject-Sequence", put->expected);
     if (status == NATS_OK && put->attempt != NULL && put->attempt[0] != '\0')
-        status = natsMsgHeader_Set(*message_out, T3_SOLO_ATTEMPT, put->attempt);
+        status = natsMsgHeader_Set(message, T3_SOLO_ATTEMPT, put->attempt);
     if (status == NATS_OK && put->ttl_ms > 0)
-        status = set_number(*message_out, T3_SOLO_TTL, put->ttl_ms);
+        status = set_number(message, T3_SOLO_TTL, put->ttl_ms);
     if (status == NATS_OK && put->is_marker)
-        status = natsMsgHeader_Set(*message_out, "KV-Operation", "DEL");
+        status = natsMsgHeader_Set(message, "KV-Operation", "DEL");
     return status;
 }
 
@@ -245,12 +270,15 @@ tears_status t3_solo_put(struct t3_solo *solo, const struct t3_solo_put *put,
                          struct t3_deadline deadline, uint64_t *revision_out,
                          struct tears_error *error_out)
 {
-    T3_AUTO(message_done) natsMsg *question = NULL;
+    char subject[SUBJECT_BYTES];
+    T3_AUTO(question_done) struct question question = {.solo = solo};
     T3_AUTO(message_done) natsMsg *answer = NULL;
     struct t3_kv_ack ack;
-    if (new_put(solo, put, &question) != NATS_OK)
+    snprintf(subject, sizeof subject, "%s%s", solo->subject_prefix, put->key);
+    T3_TRY(new_question(&question, subject, put->value, error_out));
+    if (set_headers(question.message, put) != NATS_OK)
         return t3_fail_memory(error_out, origin);
-    T3_TRY(exchange(solo, question, deadline, &answer, error_out));
+    T3_TRY(exchange(&question, deadline, &answer, error_out));
     t3_kv_parse_ack(data_of(answer), &ack);
     if (ack.error == T3_JS_WRONG_REVISION || ack.error == T3_JS_WRONG_REVISION_CONSTANT)
         return t3_fail_detail(error_out, TEARS_CONFLICT, origin, (int32_t)ack.error, "",

@@ -98,5 +98,7 @@ void t3_solo_free(struct t3_solo *solo)
     if (!entries_ended) /* better a leak than a callback after free */
         return;
     t3_nats_end_done(&solo->entries_end);
+    t3_solo_inboxes_end(solo);
+    t3_mutex_done(&solo->mutex);
     t3_free(solo);
 }

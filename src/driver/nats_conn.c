@@ -418,6 +418,14 @@ void t3_nats_unsubscribe(struct t3_nats *nats, natsSubscription **subscription)
     *subscription = NULL;
 }
 
+void t3_nats_unsubscribe_later(struct t3_nats *nats, natsSubscription **subscription)
+{
+    (void)natsSubscription_Unsubscribe(*subscription);
+    if (keep_ended(nats, subscription, 1) > 0)
+        give_back(nats, *subscription);
+    *subscription = NULL;
+}
+
 static void on_subscription_complete(void *closure)
 {
     struct t3_nats_end *end = closure;

@@ -37,6 +37,8 @@ struct t3_nats {
  * that of a later one.
  */
 void t3_nats_unsubscribe(struct t3_nats *nats, natsSubscription **subscription);
+/* The same without a ping of its own: freed with the next one, or with the connection. */
+void t3_nats_unsubscribe_later(struct t3_nats *nats, natsSubscription **subscription);
 
 /* What a failure of the library means to a caller. */
 tears_status t3_nats_to_status(natsStatus status);
