@@ -204,6 +204,24 @@ static tears_status name_files(struct admin_lite *lite, const struct t3_lite *po
     return status == TEARS_OK ? TEARS_OK : t3_fail_memory(error_out, ORIGIN);
 }
 
+static void set_facts(struct admin_lite *lite)
+{
+    struct t3_admin_facts *facts = &lite->base.facts;
+    facts->dialect = T3_DIALECT_SQLITE;
+    facts->schema = TEARS_STR("main");
+    facts->search_path = TEARS_STR("");
+    facts->version = version_of(t3_lite_version());
+    facts->has_transactional_ddl = true;
+}
+
+static tears_status set_up_scratch(struct admin_lite *lite, struct tears_error *error_out)
+{
+    lite->base.facts.file = TEARS_STR("");
+    lite->lock_path = TEARS_STR("");
+    set_facts(lite);
+    return t3_lite_conn_open_memory(ORIGIN, &lite->conn, error_out);
+}
+
 static tears_status set_up(struct admin_lite *lite, const struct t3_lite *pool,
                            const struct t3_admin_options *options, struct tears_error *error_out)
 {
@@ -222,12 +240,7 @@ static tears_status set_up(struct admin_lite *lite, const struct t3_lite *pool,
                                     .create = options->create_schema,
                                     .deadline = options->deadline};
     T3_TRY(t3_lite_connect(pool, &own, &lite->conn, error_out));
-    struct t3_admin_facts *facts = &lite->base.facts;
-    facts->dialect = T3_DIALECT_SQLITE;
-    facts->schema = TEARS_STR("main");
-    facts->search_path = TEARS_STR("");
-    facts->version = version_of(t3_lite_version());
-    facts->has_transactional_ddl = true;
+    set_facts(lite);
     return TEARS_OK;
 }
 
@@ -241,7 +254,9 @@ tears_status t3_admin_lite_open(struct t3_l3 *l3, const struct t3_admin_options 
     lite->base.ops = &ops;
     lite->base.deadline = options->deadline;
     lite->lock_fd = NO_LOCK;
-    const tears_status status = set_up(lite, tier->lite, options, error_out);
+    const tears_status status = options->scratch
+                                    ? set_up_scratch(lite, error_out)
+                                    : set_up(lite, tier->lite, options, error_out);
     if (status != TEARS_OK) {
         t3_admin_free(&lite->base);
         return status;

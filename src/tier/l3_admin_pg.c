@@ -389,6 +389,8 @@ tears_status t3_admin_pg_open(struct t3_l3 *l3, const struct t3_admin_options *o
     pg->l3 = (struct t3_l3_pg *)(void *)l3; /* `base` is the first member */
     struct t3_pg_call call = {.deadline = options->deadline, .error = error_out};
     tears_status status = t3_pg_connect(pg->l3->pool, &call, &pg->conn);
+    if (status == TEARS_OK && options->scratch)
+        status = ask_text(pg, pg->conn, "BEGIN", error_out);
     if (status == TEARS_OK)
         status = choose_schema(pg, options, error_out);
     if (status == TEARS_OK)
