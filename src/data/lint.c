@@ -344,6 +344,8 @@ static tears_status judge(tears_lint *lint, struct lint_pass *pass, const struct
 static struct tears_str relative(const tears_lint *lint, struct tears_str path)
 {
     const struct tears_str root = lint->root;
+    if (root.len > 0 && t3_str_equal(root, path))
+        return TEARS_STR("");
     if (root.len > 0 && path.len > root.len + 1 && memcmp(path.ptr, root.ptr, root.len) == 0 &&
         path.ptr[root.len] == '/')
         return t3_str_from(path, root.len + 1);
@@ -439,7 +441,8 @@ static bool was_looked_for(const tears_lint *lint, struct tears_str path)
     for (const struct lint_seen *seen = lint->seen; seen != NULL; seen = seen->next) {
         const bool below = path.len > seen->path.len + 1 && path.ptr[seen->path.len] == '/' &&
                            memcmp(path.ptr, seen->path.ptr, seen->path.len) == 0;
-        if (t3_str_equal(seen->path, path) || (seen->is_folder && below))
+        const bool is_root = seen->is_folder && seen->path.len == 0;
+        if (t3_str_equal(seen->path, path) || is_root || (seen->is_folder && below))
             return true;
     }
     return false;
