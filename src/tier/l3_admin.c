@@ -75,6 +75,18 @@ uint32_t t3_admin_position(const struct t3_admin *admin)
 
 /* ---- statements ---- */
 
+/* Set by tests that run one thread. */
+static struct {
+    void (*before)(void *owner, struct tears_str sql);
+    void *owner;
+} watch;
+
+void t3_admin_watch(void (*before)(void *owner, struct tears_str sql), void *owner)
+{
+    watch.before = before;
+    watch.owner = owner;
+}
+
 tears_status t3_admin_run(struct t3_admin *admin, const struct t3_admin_statement *statement,
                           struct t3_arena *arena, struct t3_result *result_out,
                           struct tears_error *error_out)
@@ -82,6 +94,8 @@ tears_status t3_admin_run(struct t3_admin *admin, const struct t3_admin_statemen
     admin->position = 0;
     if (statement->sql.len > 0 && memchr(statement->sql.ptr, '\0', statement->sql.len) != NULL)
         return t3_fail(error_out, TEARS_INVALID, ORIGIN, "the statement contains a NUL byte");
+    if (watch.before != NULL)
+        watch.before(watch.owner, statement->sql);
     struct t3_result unwanted;
     return admin->ops->run(admin, statement, arena, result_out != NULL ? result_out : &unwanted,
                            error_out);

@@ -108,6 +108,9 @@ tears_status t3_admin_lock(struct t3_admin *admin, const struct t3_admin_wait *w
                            struct tears_error *error_out);
 void t3_admin_unlock(struct t3_admin *admin);
 
+/* Tests only: called before each statement of every such connection of this process; NULL ends it. */
+void t3_admin_watch(void (*before)(void *owner, struct tears_str sql), void *owner);
+
 /* The file that is the schema `schema` of the SQLite database at `path`. */
 tears_status t3_admin_lite_path(struct tears_str path, struct tears_str schema, struct t3_buf *out);
 
