@@ -40,6 +40,7 @@ struct t3_journal_options {
     uint64_t
         take_over_ms; /* an owner that gave no sign of life for so long is taken over; 0: never */
     const struct t3_log *log;
+    const char *vfs; /* tests: SQLite's way to the files; NULL its default */
 };
 
 /*

@@ -35,7 +35,7 @@ struct t3_lite_options {
     uint32_t reader_max;   /* 0: 4 */
     const struct t3_log *log;
     bool is_relaxed; /* synchronous=NORMAL: the last commits may be lost with the power, never half of one */
-    bool must_exist; /* the file is not made: TEARS_NOT_FOUND */
+    bool must_exist; /* a missing file is not made */
     int32_t application; /* not 0: a database of another application_id is TEARS_CORRUPT, and is not touched; an empty one is fine */
     const char *vfs; /* tests: SQLite's way to the files; NULL its default */
 };
