@@ -20,7 +20,8 @@ struct t3_defer {
 
 /*
  * Makes the record that says both: what `last` says (NULL: nothing is pending), then `defer`.  `in_flight`: `last` is on its way to L3, so the new
- * record follows it and says only what is new.  id, seq and since_us of the result are the caller's affair.
+ * record follows it and says only what is new.  The result may follow `last` (`follows`, when last does not) even if that is not in flight: an upsert that leaves
+ * alone what is there and an update are never one record.  id, seq and since_us of the result are the caller's affair.
  *
  *   TEARS_OK         *record_out is in the arena
  *   TEARS_CONFLICT   the write was made from a row that is not the latest any more (in a table with versions), or inserts a key that is pending
@@ -40,5 +41,13 @@ tears_status t3_coalesce(const struct tears_schema *schema, const struct t3_reco
 tears_status t3_coalesce_rebase(const struct tears_schema *schema, const struct t3_record *record,
                                 const struct t3_row *landed, int64_t version,
                                 struct t3_arena *arena, struct t3_record *record_out);
+
+/*
+ * The record that says what `first`, which was not written, and `second`, which follows it, say together.  TEARS_CONFLICT: no single record does,
+ * both stay.  The result has second's seq, as it makes the same row.  TEARS_NO_MEMORY, TEARS_LIMIT.
+ */
+tears_status t3_coalesce_fold(const struct tears_schema *schema, const struct t3_record *first,
+                              const struct t3_record *second, bool keep_before,
+                              struct t3_arena *arena, struct t3_record *record_out);
 
 #endif

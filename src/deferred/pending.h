@@ -15,7 +15,8 @@ struct t3_pending;       /* all tables of a client */
 struct t3_pending_table; /* one of them; lives as long as the client */
 
 struct t3_pending_limits {
-    uint64_t rows_max, bytes_max;                   /* hard: more is not taken */
+    /* 0 in any: no limit */
+    uint64_t rows_max, bytes_max; /* hard: new records are not taken; one that is there may be changed */
     uint64_t flush_rows, flush_bytes, flush_age_ms; /* a flush is asked for */
 };
 
@@ -98,13 +99,17 @@ tears_status t3_pending_save(struct t3_pending_table *table, const struct t3_def
                              struct t3_pending_outcome *outcomes_out,
                              struct tears_error *error_out);
 
-/* Waits until there is room for that much, as TEARS_FULL_BLOCK does.  TEARS_OK, TEARS_TIMEOUT. */
+/* Waits until there is room for that much, as TEARS_FULL_BLOCK does.  TEARS_OK, TEARS_TIMEOUT, TEARS_LIMIT (there never will be: more than the limits). */
 tears_status t3_pending_wait_for_room(struct t3_pending *pending, uint64_t rows, uint64_t bytes,
                                       struct t3_deadline deadline);
 
 /* ---- flushing: one thread ---- */
 
-/* A record to be sent; rows are the index's, and stay until the record has landed. */
+/*
+ * A record to be sent; its rows are the index's.  It is *claimed*: it stays as it is, and what is saved for its key meanwhile follows it, until the next
+ * t3_pending_collect or t3_pending_release; one that flies until it has ended.  T3_FATE_BACK leaves a claim as it is, so that
+ * the item can be sent again at once, in another batch.
+ */
 struct t3_pending_item {
     struct t3_pending_table *table;
     struct t3_record record;
@@ -112,12 +117,24 @@ struct t3_pending_item {
 
 /*
  * Gives records that may be sent: the first of their key, not parked, of the tables named (count 0: all that are open), in the order of ids, those after
- * `after_id`, at most `max`.
+ * `after_id`, at most `max`.  Claims of before end.  TEARS_OK, TEARS_NO_MEMORY.
  */
 tears_status t3_pending_collect(struct t3_pending *pending, struct t3_pending_table *const *tables,
                                 size_t table_count, uint64_t after_id, size_t max,
                                 struct t3_arena *arena, struct t3_pending_item **items_out,
                                 size_t *count_out);
+
+/* Ends all claims: of what was collected, and is not going to be sent now. */
+void t3_pending_release(struct t3_pending *pending);
+
+/* One record more, by its id: false: it is not pending.  *is_free_out: it may be sent, and is in *item_out, claimed. */
+bool t3_pending_item(struct t3_pending *pending, uint64_t id, struct t3_pending_item *item_out,
+                     bool *is_free_out);
+
+/* The records of a flight of before (t3_pending_recover), as far as they are still there at that seq; their tables must be open.  TEARS_OK, TEARS_NO_MEMORY. */
+tears_status t3_pending_flown(struct t3_pending *pending, const struct t3_journal_ref *refs,
+                              size_t count, struct t3_arena *arena,
+                              struct t3_pending_item **items_out, size_t *count_out);
 
 /* Finds the pending record of a key that another row refers to; false: none is pending. */
 bool t3_pending_find(struct t3_pending_table *table, const struct t3_key *key,
@@ -138,8 +155,8 @@ tears_status t3_pending_fly(struct t3_pending *pending, const struct t3_pending_
 enum t3_pending_fate {
     T3_FATE_LANDED, /* L3 has it: `row` (NULL: deleted) at `version`; what follows is rebased on that */
     T3_FATE_BACK,     /* not written: it waits again */
-    T3_FATE_PARKED,   /* the same, and it is not collected before t3_pending_unpark */
-    T3_FATE_REPLACED, /* not written: `record` takes its place (after a merge) */
+    T3_FATE_PARKED,   /* the same, and it is not collected before t3_pending_unpark; what follows it is joined to it */
+    T3_FATE_REPLACED, /* not written: `record` takes its place (after a merge); what follows it is joined to that */
     T3_FATE_DEAD /* refused for good: a dead letter; what follows it for the same key goes with it */
 };
 
@@ -154,7 +171,7 @@ struct t3_pending_end {
     struct tears_str sqlstate, message; /* of DEAD; of PARKED: why */
 };
 
-/* Ends a batch (0: of none).  Shown to readers after it is durable.  As t3_journal_write. */
+/* Ends a batch (0: of none), all of whose records must be among `ends`.  A record that is not at the seq of its end any more is passed over.  Shown to readers after it is durable.  As t3_journal_write. */
 tears_status t3_pending_end(struct t3_pending *pending, uint64_t batch,
                             const struct t3_pending_end *ends, size_t count,
                             struct t3_deadline deadline, struct tears_error *error_out);

@@ -26,7 +26,8 @@ struct t3_record {
     uint8_t kind;
     bool has_base; /* UPDATE, DELETE, REPLACE: only if L3's row still has version `base` */
     bool
-        follows; /* based on the row that the record before it of the same key makes, once that has landed */
+        follows; /* to be sent when the record before it of the same key has landed.  With has_base: based on the row that this one makes,
+                    whose version is the base then (t3_coalesce_rebase); `base` is 0 until it is known */
     int64_t base;
     int64_t since_us; /* wall clock, for people */
     const struct t3_row
@@ -55,6 +56,16 @@ tears_status t3_record_put(const struct tears_schema *schema, const struct t3_re
  */
 tears_status t3_record_read(const struct tears_schema *schema, struct tears_str bytes,
                             struct t3_arena *arena, struct t3_record *record_out);
+
+/* The same in two steps, for who has the memory: exactly t3_record_size bytes, aligned to 8. */
+size_t t3_record_size(const struct tears_schema *schema, const struct t3_record *record);
+void t3_record_write(const struct tears_schema *schema, const struct t3_record *record, char *out);
+
+/* Reads bytes that t3_record_put has made, or t3_record_read has checked; id and seq are 0. */
+void t3_record_view(struct tears_str bytes, struct t3_record *record_out);
+
+/* since_us of bytes that nobody has checked yet; 0: they are too short to have one. */
+int64_t t3_record_since(struct tears_str bytes);
 
 /* The cells that the write sets, in the order of columns, pointing into the row.  INSERT, UPSERT, REPLACE: the key's among them; UPDATE: without them.
  * `cells_out` has room for column_count. */
