@@ -207,6 +207,9 @@ static void test_broker_away_is_no_answer(void **state)
     tears_coord *coord = open_coord(test_nats_url(nats));
     tears_replay_guard *guard = open_guard(coord, "away", 60000);
     assert_int_equal(record(guard, "a"), TEARS_OK);
+    test_nats_pause(nats);
+    const tears_status silent = record(guard, "silent");
+    assert_true(silent == TEARS_UNAVAILABLE || silent == TEARS_TIMEOUT);
     test_nats_kill(nats);
     const tears_status status = record(guard, "b");
     assert_true(status == TEARS_UNAVAILABLE || status == TEARS_TIMEOUT);
