@@ -61,7 +61,8 @@ static tears_status align(struct recovery *recovery, struct tears_str bytes,
                           struct tears_str *aligned_out)
 {
     t3_buf_clear(&recovery->bytes);
-    if (t3_buf_put(&recovery->bytes, bytes) != TEARS_OK)
+    if (t3_buf_reserve(&recovery->bytes, bytes.len + 1) != TEARS_OK ||
+        t3_buf_put(&recovery->bytes, bytes) != TEARS_OK)
         return t3_fail_memory(recovery->error_out, T3_JOURNAL_ORIGIN);
     *aligned_out = t3_buf_str(&recovery->bytes);
     return TEARS_OK;
