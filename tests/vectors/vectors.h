@@ -16,6 +16,7 @@
 
 struct vector {
     const json_t *in;
+    const json_t *line; /* the whole vector, for what it says beside an error */
     struct t3_arena *arena;
     const char *error; /* set by refuse */
 };
@@ -44,6 +45,7 @@ extern const struct vector_op lease_ops[];
 extern const struct vector_op knowledge_ops[];
 extern const struct vector_op drift_ops[];
 extern const struct vector_op lint_ops[];
+extern const struct vector_op migrate_ops[];
 
 /* The outcome "refused with this kind of error"; gives NULL. */
 json_t *refuse(struct vector *vector, const char *kind);
