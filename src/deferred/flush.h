@@ -68,10 +68,15 @@ tears_status t3_flush_new(const struct t3_flush_options *options, struct t3_flus
                           struct tears_error *error_out);
 void t3_flush_free(struct t3_flush *flush);
 
-/* Batches that were under way when the last owner ended: settles them against the database.  As t3_flush_pass; nothing is collected before it has succeeded. */
-tears_status t3_flush_settle(struct t3_flush *flush, const struct t3_pending_flight *flights,
-                             size_t count, struct t3_deadline deadline,
-                             struct tears_error *error_out);
+/* Batches that were under way when the last owner ended: passes settle them against the database before they send anything.  TEARS_NO_MEMORY. */
+tears_status t3_flush_adopt(struct t3_flush *flush, const struct t3_pending_flight *flights,
+                            size_t count);
+
+/* Has a pass that is under way end soon, as at its deadline; until it is said otherwise. */
+void t3_flush_hurry(struct t3_flush *flush, bool hurry);
+
+/* Removes the journal's row from databases: for one that ends with its process. */
+void t3_flush_forget(struct t3_flush *flush, struct t3_deadline deadline);
 
 /*
  * One pass over all that may be sent, of the tables named (count 0: all) and of what their rows depend on.  One at a time: a second caller waits for the first, by its
@@ -88,6 +93,7 @@ uint64_t t3_flush_pause_ms(uint32_t failures);
 
 struct t3_flush_stats {
     uint64_t passes, batches, rows, bisections, conflicts, merged, retries;
+    bool is_stuck; /* the last pass did not get through: L3 is away, or refuses all of it */
 };
 void t3_flush_stats(struct t3_flush *flush, struct t3_flush_stats *stats_out);
 

@@ -71,9 +71,18 @@ static enum t3_flush_class of_status(tears_status status)
     case TEARS_MISUSE:
     case TEARS_NOT_FOUND:
         return T3_FLUSH_TABLE_MISSING;
-    default:
-        return T3_FLUSH_TRANSIENT;
+    case TEARS_OK:
+    case TEARS_DONE:
+    case TEARS_NO_MEMORY:
+    case TEARS_CONFLICT:
+    case TEARS_TIMEOUT:
+    case TEARS_UNAVAILABLE:
+    case TEARS_LIMIT:
+    case TEARS_DENIED:
+    case TEARS_STATUS_FORCE_INT:
+        break;
     }
+    return T3_FLUSH_TRANSIENT;
 }
 
 enum t3_flush_class t3_flush_classify(tears_status status, const char *sqlstate,

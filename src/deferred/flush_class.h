@@ -10,7 +10,6 @@ enum t3_flush_class {
     T3_FLUSH_TRANSIENT, /* nobody's fault: the same batch may pass later */
     T3_FLUSH_FK_MISSING, /* a row refers to one that is not there, or is referred to by one that still is */
     T3_FLUSH_TABLE_MISSING, /* no row of this table can be written as things are */
-    T3_FLUSH_FENCED,        /* this process does not own the journal any more */
     T3_FLUSH_PERMANENT      /* a row of the batch will never be accepted */
 };
 
