@@ -217,13 +217,20 @@ static tears_status read_kind(struct t3_catalogue *catalogue, struct t3_admin *a
 
 /* ---- reading ---------------------------------------------------------------------------------- */
 
+/* For this transaction.  What else changes how constants are written is set, too: a version may have set it otherwise. */
 static tears_status set_search_path(struct t3_admin *admin, struct tears_str path,
                                     struct tears_error *error_out)
 {
     T3_AUTO(t3_arena_done) struct t3_arena arena = {0};
     const struct tears_value value = tears_text(path);
     const struct t3_admin_statement statement = {
-        .sql = TEARS_STR("SELECT set_config('search_path', $1, true)"),
+        .sql = TEARS_STR("SELECT set_config('search_path', $1, true),"
+                         " set_config('datestyle', 'ISO', true),"
+                         " set_config('intervalstyle', 'postgres', true),"
+                         " set_config('timezone', 'UTC', true),"
+                         " set_config('extra_float_digits', '1', true),"
+                         " set_config('bytea_output', 'hex', true),"
+                         " set_config('quote_all_identifiers', 'off', true)"),
         .params = &value,
         .param_count = 1};
 

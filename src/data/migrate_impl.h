@@ -305,6 +305,9 @@ struct tears_migration {
     struct tears_str phase;
 
     struct t3_preview *preview;
+    /* In an empty schema that goes again (drift_migrations.c): runs what no transaction may hold.  NULL: it is refused. */
+    tears_status (*run_in_scratch)(struct tears_migration *migration,
+                                   const struct t3_migration_step *step);
 };
 
 /* Runs one version of the plan to its end, the ledger's rows included (migrate_run.c).  *done_out: it was not

@@ -310,6 +310,8 @@ static tears_status step_in_transaction(struct tears_migration *migration,
     migration->step++;
     const bool is_pragma = step->text.class == T3_STEP_SETTING &&
                            t3_admin_facts(migration->migrator->admin)->dialect == T3_DIALECT_SQLITE;
+    if ((step->text.class == T3_STEP_ALONE || is_pragma) && migration->run_in_scratch != NULL)
+        return migration->run_in_scratch(migration, step);
     if (step->text.class == T3_STEP_ALONE || is_pragma) {
         t3_migration_blame_step(migration, step);
         return t3_fail(&migration->error, TEARS_UNSUPPORTED, T3_MIGRATE_ORIGIN,
