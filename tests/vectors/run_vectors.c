@@ -40,10 +40,9 @@ struct run {
 static const struct vector_op *find_op(const char *file, const char *op)
 {
     static const struct vector_op *const tables[] = {
-        keys_ops,       rows_ops,    invalidation_ops, sql_ops,     pagination_ops,
-        namespaces_ops, secrets_ops, sandbox_ops,      formats_ops, security_ops,
-        knowledge_ops,  drift_ops,   replay_ops,       lease_ops,   lint_ops,
-        migrate_ops};
+        keys_ops,    rows_ops,    invalidation_ops, sql_ops,      pagination_ops, namespaces_ops,
+        secrets_ops, sandbox_ops, formats_ops,      security_ops, knowledge_ops,  drift_ops,
+        replay_ops,  lease_ops,   lint_ops,         migrate_ops,  helper_ops};
     for (size_t i = 0; i < T3_COUNT(tables); i++)
         for (const struct vector_op *entry = tables[i]; entry->op != NULL; entry++)
             if (strcmp(entry->file, file) == 0 && strcmp(entry->op, op) == 0)
@@ -114,8 +113,7 @@ static void run_vector(struct run *run, const char *file, const json_t *line)
         return;
     }
     T3_AUTO(t3_arena_done) struct t3_arena arena = {0};
-    struct vector vector = {
-        .in = json_object_get(line, "in"), .line = line, .arena = &arena};
+    struct vector vector = {.in = json_object_get(line, "in"), .line = line, .arena = &arena};
     json_t *actual = entry->run(&vector);
     const json_t *out = json_object_get(line, "out");
     const bool passed = out != NULL ? actual != NULL && vector.error == NULL &&

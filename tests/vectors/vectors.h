@@ -46,6 +46,7 @@ extern const struct vector_op knowledge_ops[];
 extern const struct vector_op drift_ops[];
 extern const struct vector_op lint_ops[];
 extern const struct vector_op migrate_ops[];
+extern const struct vector_op helper_ops[];
 
 /* The outcome "refused with this kind of error"; gives NULL. */
 json_t *refuse(struct vector *vector, const char *kind);
