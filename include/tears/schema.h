@@ -196,8 +196,8 @@ TEARS_API TEARS_CHECKED tears_status tears_schema_new(const struct tears_schema_
  * `columns`, `unique`), `foreign_keys`.  Byte columns use the hex codec, as dynamic tables do.
  *
  * Members of our own, all optional: `version_column`; `primary_key` (names in key order, instead of
- * the columns' flags); `on_conflict` ("update", "ignore", "raise"); `unique_constraints` (`name`,
- * `columns`); of a column `immutable`, `partition`, `precision` and `scale` (decimal), `enum_name`
+ * the columns' flags); `on_conflict` ("update", "ignore", "raise"); `byte_codec` ("base64" instead
+ * of hex); `unique_constraints` (`name`, `columns`); of a column `immutable`, `partition`, `precision` and `scale` (decimal), `enum_name`
  * and `enum_values` (type "enum"), and the types "double", "enum", "tsvector"; of an index `where`,
  * `method`, `opclass` (an object from column to class), `include`, `with` (an object of texts).
  * @return TEARS_OK, TEARS_INVALID, TEARS_LIMIT, TEARS_NO_MEMORY.

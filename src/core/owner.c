@@ -17,23 +17,23 @@
 struct t3_owned_l3 {
     struct t3_owned_l3 *next;
     struct t3_arena arena;
-    struct tears_str path;
+    struct tears_str name;
     struct t3_l3 *l3;
 };
 
-static struct t3_owned_l3 *find_locked(struct tears_client *client, struct tears_str path)
+static struct t3_owned_l3 *find_locked(struct tears_client *client, struct tears_str name)
     T3_REQUIRES(client->mutex)
 {
     struct t3_owned_l3 *one = client->owned;
-    while (one != NULL && !t3_str_equal(one->path, path))
+    while (one != NULL && !t3_str_equal(one->name, name))
         one = one->next;
     return one;
 }
 
-static struct t3_l3 *find(struct tears_client *client, struct tears_str path)
+static struct t3_l3 *find(struct tears_client *client, struct tears_str name)
 {
     t3_lock(&client->mutex);
-    const struct t3_owned_l3 *one = find_locked(client, path);
+    const struct t3_owned_l3 *one = find_locked(client, name);
     t3_unlock(&client->mutex);
     return one != NULL ? one->l3 : NULL;
 }
@@ -49,8 +49,6 @@ static void owned_free(struct t3_owned_l3 *one)
 static tears_status open_file(struct tears_client *client, struct tears_str path,
                               struct t3_owned_l3 *one, struct tears_error *error_out)
 {
-    if (t3_arena_str(&one->arena, path, &one->path) != TEARS_OK)
-        return t3_fail_memory(error_out, "core");
     const struct t3_l3_options options = {.url = path,
                                           .pool_max = client->options.l3_pool_max,
                                           .connect_ms = client->options.l3_connect_ms,
@@ -62,7 +60,7 @@ static tears_status open_file(struct tears_client *client, struct tears_str path
 static struct t3_l3 *add(struct tears_client *client, struct t3_owned_l3 *made)
 {
     t3_lock(&client->mutex);
-    struct t3_owned_l3 *other = find_locked(client, made->path);
+    struct t3_owned_l3 *other = find_locked(client, made->name);
     if (other == NULL) {
         made->next = client->owned;
         client->owned = made;
@@ -74,16 +72,19 @@ static struct t3_l3 *add(struct tears_client *client, struct t3_owned_l3 *made)
     return other->l3;
 }
 
-tears_status t3_client_owned_l3(struct tears_client *client, struct tears_str path,
-                                struct t3_l3 **l3_out, struct tears_error *error_out)
+tears_status t3_client_owned_l3(struct tears_client *client, struct tears_str name,
+                                struct tears_str path, struct t3_l3 **l3_out,
+                                struct tears_error *error_out)
 {
-    *l3_out = find(client, path);
+    *l3_out = find(client, name);
     if (*l3_out != NULL)
         return TEARS_OK;
     struct t3_owned_l3 *made = t3_alloc_zero(1, sizeof *made);
     if (made == NULL)
         return t3_fail_memory(error_out, "core");
-    const tears_status status = open_file(client, path, made, error_out);
+    const tears_status status = t3_arena_str(&made->arena, name, &made->name) == TEARS_OK
+                                    ? open_file(client, path, made, error_out)
+                                    : t3_fail_memory(error_out, "core");
     if (status != TEARS_OK) {
         owned_free(made);
         return status;

@@ -31,11 +31,12 @@ tears_status t3_table_forget(struct tears_client *client, struct tears_str name,
                              struct t3_deadline deadline, struct tears_error *error_out);
 
 /*
- * An SQLite file of its own beside the client's, opened on first use, which lives as long as the client.  As t3_l3_lite_open;
- * `path` also tells one from another.
+ * An SQLite file of an owner's own, opened on first use, which lives as long as the client.  `name` tells one from another.
+ * As t3_l3_lite_open.
  */
-tears_status t3_client_owned_l3(struct tears_client *client, struct tears_str path,
-                                struct t3_l3 **l3_out, struct tears_error *error_out);
+tears_status t3_client_owned_l3(struct tears_client *client, struct tears_str name,
+                                struct tears_str path, struct t3_l3 **l3_out,
+                                struct tears_error *error_out);
 void t3_client_free_owned(struct tears_client *client);
 
 /* tears_begin, tears_query and tears_execute elsewhere than on the client's own L3. */

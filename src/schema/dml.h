@@ -160,4 +160,17 @@ bool t3_dml_scan_names_partition(const struct tears_schema *schema, const struct
 tears_status t3_dml_scan(const struct tears_schema *schema, enum t3_dialect dialect,
                          const struct t3_dml_scan *scan, struct t3_dml *dml);
 
+/* Which column of whose rows changes: see t3_dml_repoint. */
+struct t3_dml_repoint {
+    uint32_t column;
+    uint32_t touched; /* a timestamp that becomes now; T3_NO_COLUMN: none */
+};
+
+/*
+ * All rows whose column is $1 get $2 there, and a new version.  Parameters are not described: they are $1 and $2 in both
+ * dialects.  Gives the key columns, in key order, as they are afterwards.
+ */
+tears_status t3_dml_repoint(const struct tears_schema *schema, enum t3_dialect dialect,
+                            const struct t3_dml_repoint *repoint, struct t3_dml *dml);
+
 #endif

@@ -499,6 +499,17 @@ static tears_status read_on_conflict(const struct definition *definition, const 
     return refuse(definition, "on_conflict", "one of update, ignore, raise is expected");
 }
 
+static tears_status read_byte_codec(const struct definition *definition, const json_t *document,
+                                    uint64_t *codec_out)
+{
+    struct tears_str word;
+    T3_TRY(read_text(definition, document, "byte_codec", "hex", &word));
+    if (!t3_str_is(word, "hex") && !t3_str_is(word, "base64"))
+        return refuse(definition, "byte_codec", "one of hex, base64 is expected");
+    *codec_out = t3_str_is(word, "hex") ? TEARS_BYTES_HEX : TEARS_BYTES_BASE64;
+    return TEARS_OK;
+}
+
 /* ---- the document -----------------------------------------------------------------------------
  */
 
@@ -507,10 +518,9 @@ static tears_status read_document(struct definition *definition, const json_t *d
 {
     static const char *const known[] = {"name",           "columns",     "indexes",
                                         "foreign_keys",   "primary_key", "unique_constraints",
-                                        "version_column", "on_conflict"};
+                                        "version_column", "on_conflict", "byte_codec"};
     struct tears_schema_def def;
     memset(&def, 0, sizeof def);
-    def.byte_codec = TEARS_BYTES_HEX;
     T3_TRY(check_members(definition, document, known, T3_COUNT(known)));
     T3_TRY(read_identifier(definition, document, "name", &def.name));
     T3_TRY(read_text(definition, document, "version_column", "", &def.version_column));
@@ -519,6 +529,7 @@ static tears_status read_document(struct definition *definition, const json_t *d
     T3_TRY(read_foreign_keys(definition, document, &def));
     T3_TRY(read_uniques(definition, document, &def));
     T3_TRY(read_on_conflict(definition, document, &def.on_conflict));
+    T3_TRY(read_byte_codec(definition, document, &def.byte_codec));
     const struct t3_declaration declaration = {.def = &def, .dynamic = true};
     return t3_schema_build(&declaration, schema_out, definition->error);
 }

@@ -8,7 +8,7 @@
 #include "schema/coerce.h"
 #include "schema/dml_reference.h"
 #include "schema/tags.h"
-#include "vectors/vectors.h"
+#include "vectors/vectors_dynamic.h"
 
 #include <tears/dsn.h>
 
@@ -284,5 +284,8 @@ const struct vector_op sql_ops[] = {
     {"sql", "detect_operation", detect_operation, false},
     {"sql", "redact_dsn", redact_dsn, false},
     {"sql", "pool_lifetime", pool_lifetime, false},
+    {"sql", "dynamic_create_table", dynamic_create_table, false},
+    {"sql", "dynamic_delete", dynamic_delete, false},
+    {"sql", "repoint_rows", repoint_rows, false},
     {NULL, NULL, NULL, false},
 };
