@@ -2,7 +2,7 @@
  * flush.h -- brings what is pending to L3.
  *
  * One thread at a time runs passes; a pass takes records in batches.  A batch is one transaction, in which the first statement asserts that this
- * process still owns the log (the table `tears_logs`: id of the log, epoch, number of the last batch that landed), and the rest is set-based.  The number makes a
+ * process still owns the log (the table `tears_journals`: id of the log, epoch, number of the last batch that landed), and the rest is set-based.  The number makes a
  * batch's outcome certain after a crash or a lost connection: it landed if and only if the database has its number, or a larger one of the same epoch or log.  In a store that knows no SQL
  * the row itself is compared.
  *
@@ -81,7 +81,7 @@ void t3_flush_forget(struct t3_flush *flush, struct t3_deadline deadline);
 /*
  * One pass over all that may be sent, of the tables named (count 0: all) and of what their rows depend on.  One at a time: a second caller waits for the first, by its
  * deadline.
- * TEARS_OK (what is left is in the result), TEARS_UNAVAILABLE, TEARS_TIMEOUT (progress is kept), TEARS_DENIED (the log was taken over; the database refuses `tears_logs`),
+ * TEARS_OK (what is left is in the result), TEARS_UNAVAILABLE, TEARS_TIMEOUT (progress is kept), TEARS_DENIED (the log was taken over; the database refuses `tears_journals`),
  * TEARS_LIMIT (disk full here), TEARS_CORRUPT, TEARS_NO_MEMORY.
  */
 tears_status t3_flush_pass(struct t3_flush *flush, const struct tears_str *tables,

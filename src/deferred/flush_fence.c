@@ -1,7 +1,7 @@
 /*
  * flush_fence.c -- the row by which a database knows the journal.
  *
- * Owns:     the SQL text of the table tears_logs, the same for PostgreSQL and SQLite.
+ * Owns:     the SQL text of the table tears_journals, the same for PostgreSQL and SQLite.
  * Must not know: tables of the application, records.
  * Threads:  one at a time for each fence.
  * Fails:    as flush_fence.h says.
@@ -18,19 +18,19 @@
 static const char origin[] = "flush";
 
 static const char create_sql[] =
-    "CREATE TABLE IF NOT EXISTS tears_logs (id TEXT PRIMARY KEY, epoch BIGINT NOT NULL, "
+    "CREATE TABLE IF NOT EXISTS tears_journals (id TEXT PRIMARY KEY, epoch BIGINT NOT NULL, "
     "batch BIGINT NOT NULL, changed TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT CURRENT_TIMESTAMP)";
 
 /* The epoch is returned too: without the row that comes back there is nothing to tell by. */
 static const char claim_sql[] =
-    "INSERT INTO tears_logs (id, epoch, batch) VALUES ($1, $2, 0) "
+    "INSERT INTO tears_journals (id, epoch, batch) VALUES ($1, $2, 0) "
     "ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch, changed = CURRENT_TIMESTAMP "
-    "WHERE tears_logs.epoch <= excluded.epoch RETURNING batch";
+    "WHERE tears_journals.epoch <= excluded.epoch RETURNING batch";
 
-static const char pass_sql[] = "UPDATE tears_logs SET batch = $3, changed = CURRENT_TIMESTAMP "
+static const char pass_sql[] = "UPDATE tears_journals SET batch = $3, changed = CURRENT_TIMESTAMP "
                                "WHERE id = $1 AND epoch = $2 AND batch < $3";
 
-static const char forget_sql[] = "DELETE FROM tears_logs WHERE id = $1 AND epoch = $2";
+static const char forget_sql[] = "DELETE FROM tears_journals WHERE id = $1 AND epoch = $2";
 
 static tears_status run(const struct t3_fence *fence, struct t3_l3_call *call, const char *sql,
                         const struct tears_value *params, size_t param_count,
@@ -59,12 +59,12 @@ static uint64_t batch_of(const struct t3_result *result)
 
 static tears_status refused(const struct t3_fence *fence, struct tears_error *error_out)
 {
-    return t3_fail(error_out, TEARS_DENIED, origin,
-                   "the pending writes were taken over: the database (table tears_logs) knows a "
-                   "later owner of "
-                   "journal " T3_STR_FMT
-                   " than epoch %llu; nothing more is flushed by this process",
-                   T3_STR_ARG(fence->id), (unsigned long long)fence->epoch);
+    return t3_fail(
+        error_out, TEARS_DENIED, origin,
+        "the pending writes were taken over: the database (table tears_journals) knows a "
+        "later owner of "
+        "journal " T3_STR_FMT " than epoch %llu; nothing more is flushed by this process",
+        T3_STR_ARG(fence->id), (unsigned long long)fence->epoch);
 }
 
 static tears_status claim_once(struct t3_fence *fence, struct t3_l3_call *call)
@@ -91,16 +91,16 @@ static bool is_missing(const struct tears_error *error)
 /* The database said no, and not because it is away. */
 static tears_status explain(tears_status status, struct tears_error *error)
 {
-    if (status == TEARS_UNAVAILABLE || status == TEARS_TIMEOUT || status == TEARS_NO_MEMORY ||
-        status == TEARS_DENIED)
+    if (status == TEARS_OK || status == TEARS_UNAVAILABLE || status == TEARS_TIMEOUT ||
+        status == TEARS_NO_MEMORY || status == TEARS_DENIED)
         return status;
     const struct tears_error cause = *error;
     if (status == TEARS_CONFLICT || status == TEARS_LIMIT)
         return t3_fail_detail(error, TEARS_UNAVAILABLE, origin, cause.detail, cause.sqlstate,
-                              "table tears_logs: %s", cause.message);
+                              "table tears_journals: %s", cause.message);
     return t3_fail_detail(
         error, TEARS_DENIED, origin, cause.detail, cause.sqlstate,
-        "the database refuses table tears_logs, without which nothing can be flushed: %s",
+        "the database refuses table tears_journals, without which nothing can be flushed: %s",
         cause.message);
 }
 

@@ -1,7 +1,7 @@
 /*
  * flush_fence.h -- the row by which a database knows the journal: who may flush it, and which batch was the last.
  *
- *   tears_logs (id TEXT PRIMARY KEY, epoch BIGINT, batch BIGINT, changed TIMESTAMP WITH TIME ZONE)
+ *   tears_journals (id TEXT PRIMARY KEY, epoch BIGINT, batch BIGINT, changed TIMESTAMP WITH TIME ZONE)
  *
  * Whoever takes a journal over raises the epoch.  That waits for a transaction of the old owner's that is under way (it holds the row), and refuses
  * every later one: t3_fence_pass finds nothing to update.  So the row also is the one true answer to "did that batch land?".

@@ -310,11 +310,12 @@ static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
 static int delete_file(sqlite3_vfs *vfs, const char *name, int sync)
 {
     (void)vfs;
+    (void)sync;
     int rc = SQLITE_IOERR_DELETE;
     pthread_mutex_lock(&world.mutex);
     if (one_more() && !world.has_failed) {
         forget(path_of(name));
-        rc = world.real->xDelete(world.real, name, sync);
+        rc = world.real->xDelete(world.real, name, 0);
     }
     pthread_mutex_unlock(&world.mutex);
     return rc;
