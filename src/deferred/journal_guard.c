@@ -200,7 +200,7 @@ static tears_status check_at_rest(int wal, struct t3_wal_report *report)
         *report = again;
         if (again.tail_bytes == 0 || is_same || i == 10)
             return TEARS_OK;
-        const struct timespec pause = {.tv_nsec = 20000000};
+        const struct timespec pause = {.tv_nsec = 5000000};
         (void)nanosleep(&pause, NULL);
     }
 }
