@@ -396,22 +396,37 @@ static tears_status say_again(const struct tears_schema *schema, const struct t3
     return TEARS_OK;
 }
 
+/* A deletion of what `first` leaves; of nothing, when that is a deletion: what was inserted in between, and deleted, never was. */
+static tears_status fold_deletion(const struct joining *folding, const struct t3_defer *deletion,
+                                  struct t3_record *record_out)
+{
+    *record_out = *folding->last;
+    if (folding->last->kind == T3_RECORD_DELETE)
+        return TEARS_OK;
+    return t3_coalesce(folding->schema, folding->last, false, deletion, folding->keep_before,
+                       folding->arena, record_out);
+}
+
 tears_status t3_coalesce_fold(const struct tears_schema *schema, const struct t3_record *first,
                               const struct t3_record *second, bool keep_before,
                               struct t3_arena *arena, struct t3_record *record_out)
 {
-    struct t3_defer defer;
+    const struct joining folding = {
+        .schema = schema, .last = first, .keep_before = keep_before, .arena = arena};
     struct t3_record last = *first;
+    struct t3_record folded;
+    struct t3_defer defer;
     T3_TRY(say_again(schema, second, arena, &defer));
-    if (second->kind == T3_RECORD_REPLACE) {
+    if (second->kind == T3_RECORD_DELETE || second->kind == T3_RECORD_REPLACE) {
         struct t3_defer deletion = defer;
         deletion.kind = T3_RECORD_DELETE;
         deletion.cell_count = 0;
-        T3_TRY(t3_coalesce(schema, first, false, &deletion, keep_before, arena, &last));
+        T3_TRY(fold_deletion(&folding, &deletion, &last));
         defer.kind = T3_RECORD_INSERT;
     }
-    struct t3_record folded;
-    T3_TRY(t3_coalesce(schema, &last, false, &defer, keep_before, arena, &folded));
+    folded = last;
+    if (second->kind != T3_RECORD_DELETE)
+        T3_TRY(t3_coalesce(schema, &last, false, &defer, keep_before, arena, &folded));
     if (folded.follows)
         return TEARS_CONFLICT;
     folded.seq = second->seq;

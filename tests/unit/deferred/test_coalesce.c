@@ -414,7 +414,7 @@ static void writes_that_become_one_do_what_they_would_have_done_one_by_one(void 
 {
     (void)state;
     struct tears_schema *schema = notes_schema("notes", TEARS_ON_CONFLICT_UPDATE, true);
-    every_sequence(schema, true, false, 5);
+    every_sequence(schema, true, false, 6);
     every_sequence(schema, false, true, 5);
     tears_schema_free(schema);
 }
