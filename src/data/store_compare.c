@@ -107,7 +107,8 @@ static tears_status compare_facts(const struct t3_column *declared, const struct
         {"nullable", declared->nullable, found->nullable},
         {"generated", declared->generated, found->generated},
         {"partition", declared->partition, found->partition},
-        {"immutable", declared->immutable, found->immutable},
+        {"immutable", declared->immutable && !declared->partition, /* it is in any case */
+         found->immutable && !found->partition},
     };
     for (size_t i = 0; i < T3_COUNT(facts); i++) {
         const struct difference one = {"column", found->name, facts[i].aspect,
