@@ -120,7 +120,7 @@ static tears_status take_labels(struct reader *reader, struct tears_column_def *
         return TEARS_NO_MEMORY;
     for (uint32_t i = 0; i < count; i++)
         T3_TRY(take_text(reader, &labels[i]));
-    def->enum_values = labels;
+    def->enum_values = count > 0 ? labels : NULL;
     def->enum_value_count = count;
     return TEARS_OK;
 }

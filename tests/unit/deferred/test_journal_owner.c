@@ -70,9 +70,8 @@ static void pause_ms(long ms)
 static tears_status try_open(struct world *world, uint64_t take_over_ms,
                              struct t3_journal **journal_out)
 {
-    const struct t3_journal_options options = {.path = tears_str_c(world->path),
-                                               .take_over_ms = take_over_ms,
-                                               .log = &world->hook};
+    const struct t3_journal_options options = {
+        .path = tears_str_c(world->path), .take_over_ms = take_over_ms, .log = &world->hook};
     return t3_journal_open(&options, soon(), journal_out, &world->error);
 }
 
@@ -364,9 +363,8 @@ static void an_owner_stopped_in_the_middle_of_a_write_is_named(void **state)
     const struct t3_journal_options options = {
         .path = tears_str_c(world->path), .take_over_ms = 100, .log = &world->hook};
     struct t3_journal *journal = NULL;
-    assert_int_equal(
-        t3_journal_open(&options, t3_deadline_in_ms(1500), &journal, &world->error),
-        TEARS_CONFLICT);
+    assert_int_equal(t3_journal_open(&options, t3_deadline_in_ms(1500), &journal, &world->error),
+                     TEARS_CONFLICT);
     assert_non_null(strstr(world->error.message, "in the middle of a write"));
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
