@@ -246,6 +246,8 @@ tears_status t3_flush_pass(struct t3_flush *flush, const struct tears_str *table
             status = begin(&run);
         if (status == TEARS_OK)
             status = run_rounds(&run);
+        if (status == TEARS_TIMEOUT && !t3_flush_is_over(&run))
+            status = TEARS_UNAVAILABLE; /* of one call: L3 is slow, and the caller has time */
         t3_pending_release(flush->options.pending);
         atomic_store_explicit(&flush->is_stuck, status != TEARS_OK, memory_order_relaxed);
         leave(flush);

@@ -120,10 +120,23 @@ static bool is_there(const struct settling *settling, const struct t3_flush_entr
     return t3_merge_is_landed(entry->known->schema, &entry->item.record, entry->stored);
 }
 
-static tears_status judge(struct settling *settling)
+/* That a table is gone by now changes nothing about what landed. */
+static tears_status read_rows(struct settling *settling)
 {
     struct t3_flush_run *run = settling->run;
-    T3_TRY(t3_flush_fetch(run, settling->list, settling->count, &run->flush->batch));
+    const tears_status status =
+        t3_flush_fetch(run, settling->list, settling->count, &run->flush->batch);
+    const bool is_gone = status == TEARS_UNAVAILABLE &&
+                         settling->owed->outcome == T3_OUTCOME_LANDED &&
+                         t3_flush_classify(TEARS_OK, run->error->sqlstate, run->error->message) ==
+                             T3_FLUSH_TABLE_MISSING;
+    return is_gone ? TEARS_OK : status;
+}
+
+static tears_status judge(struct settling *settling)
+{
+    if (settling->owed->outcome != T3_OUTCOME_LOST)
+        T3_TRY(read_rows(settling));
     for (size_t i = 0; i < settling->count; i++) {
         settling->list[i]->fate = T3_FATE_BACK;
         if (is_there(settling, settling->list[i]))

@@ -323,6 +323,18 @@ tears_status t3_flush_send(struct t3_flush_run *run, struct t3_flush_entry **ent
 
 /* ---- rows as they are ------------------------------------------------------------------------------------ */
 
+/* What is wrong with a table is found out when it is written to. */
+static tears_status fetch_failed(struct t3_flush_run *run, const struct t3_flush_known *known,
+                                 tears_status status)
+{
+    const struct tears_error cause = *run->error;
+    if (status == TEARS_NO_MEMORY || status == TEARS_TIMEOUT || status == TEARS_DENIED)
+        return status;
+    return t3_fail_detail(run->error, TEARS_UNAVAILABLE, T3_FLUSH_ORIGIN, cause.detail,
+                          cause.sqlstate, "rows of table '" T3_STR_FMT "' could not be read: %s",
+                          T3_STR_ARG(known->schema->name), cause.message);
+}
+
 tears_status t3_flush_fetch(struct t3_flush_run *run, struct t3_flush_entry **entries, size_t count,
                             struct t3_arena *arena)
 {
@@ -339,8 +351,10 @@ tears_status t3_flush_fetch(struct t3_flush_run *run, struct t3_flush_entry **en
             .arena = arena,
             .deadline = t3_deadline_at_most_ms(run->deadline, run->flush->options.l3_wait_ms),
             .error = run->error};
-        T3_TRY(known->fence->l3->ops->fetch(known->fence->l3, &call, known->schema, keys + first,
-                                            end - first, rows + first));
+        const tears_status status = known->fence->l3->ops->fetch(
+            known->fence->l3, &call, known->schema, keys + first, end - first, rows + first);
+        if (status != TEARS_OK)
+            return fetch_failed(run, known, status);
         for (size_t i = first; i < end; i++) {
             entries[i]->stored = rows[i];
             entries[i]->stored_version =

@@ -163,14 +163,13 @@ bool t3_flush_parent_key(const struct t3_flush_reference *reference,
 {
     if (reference->parent == NULL)
         return false;
-    struct tears_value values[T3_KEY_COLUMNS_MAX];
     for (uint32_t i = 0; i < reference->count; i++) {
         if (t3_row_is_null(row, reference->columns[i]))
             return false;
-        values[i] = t3_row_value(row, &schema->layout, reference->columns[i]);
+        storage[i] = t3_row_value(row, &schema->layout, reference->columns[i]);
     }
     T3_AUTO(t3_arena_done) struct t3_arena unused = {0}; /* the kinds agree: nothing is converted */
-    return t3_key_init(reference->parent->schema, values, reference->count, storage, &unused,
+    return t3_key_init(reference->parent->schema, storage, reference->count, storage, &unused,
                        key_out, NULL) == TEARS_OK;
 }
 
