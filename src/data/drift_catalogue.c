@@ -20,13 +20,17 @@
 
 enum { ITEMS_MAX = 1000000 };
 
-/* The ledger shared with the Python package; ours begin with one of two prefixes. */
+/* The ledger shared with the Python package, and tables that libtears makes for itself; others begin with `_tears_`. */
+static const char *const own_tables[] = {"_schema_migrations", "tears_outbox", "tears_journals",
+                                         "tears_fences"};
+
 bool t3_catalogue_is_own(const struct t3_item *item)
 {
-    if (t3_str_is(item->table, "_schema_migrations") || t3_str_starts(item->table, "_tears_") ||
-        t3_str_is(item->table, "tears_outbox"))
-        return true;
-    return t3_str_starts(item->name, "tears_outbox") || t3_str_starts(item->name, "_tears_");
+    for (size_t i = 0; i < T3_COUNT(own_tables); i++)
+        if (t3_str_is(item->table, own_tables[i]))
+            return true;
+    return t3_str_starts(item->table, "_tears_") || t3_str_starts(item->name, "_tears_") ||
+           t3_str_starts(item->name, "tears_outbox"); /* its triggers, and their functions */
 }
 
 tears_status t3_catalogue_add(struct t3_catalogue *catalogue, const struct t3_item *item)

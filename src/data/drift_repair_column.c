@@ -127,18 +127,16 @@ static void alter_type(struct t3_repair *repair, const struct t3_pair *pair)
     const struct tears_str type = declared->parts[T3_PART_TYPE];
     const struct tears_str cast = without_collation(type);
     const char *destroys = t3_repair_retype_destroys(pair);
+    const struct tears_str old = without_collation(pair->live->parts[T3_PART_TYPE]);
+    const struct tears_str by_text =
+        t3_drift_type_casts(old, cast) ? TEARS_STR("") : TEARS_STR("::text");
+    const bool is_run = destroys == NULL || repair->destructive;
 
-    if (destroys != NULL && !repair->destructive) {
-        T3_REPAIR(repair, T3_REPAIR_COLUMN, destroys,
-                  "ALTER TABLE @ ALTER COLUMN @ TYPE # USING @::#", declared->table, declared->name,
-                  type, declared->name, cast);
-        return;
-    }
-    if (pair->live->parts[T3_PART_DEFAULT].len > 0)
+    if (is_run && pair->live->parts[T3_PART_DEFAULT].len > 0)
         drop_default(repair, declared);
-    T3_REPAIR(repair, T3_REPAIR_COLUMN, destroys, "ALTER TABLE @ ALTER COLUMN @ TYPE # USING @::#",
-              declared->table, declared->name, type, declared->name, cast);
-    if (!differs(pair, T3_PART_DEFAULT) && pair->live->parts[T3_PART_DEFAULT].len > 0)
+    T3_REPAIR(repair, T3_REPAIR_COLUMN, destroys, "ALTER TABLE @ ALTER COLUMN @ TYPE # USING @#::#",
+              declared->table, declared->name, type, declared->name, by_text, cast);
+    if (is_run && !differs(pair, T3_PART_DEFAULT) && pair->live->parts[T3_PART_DEFAULT].len > 0)
         set_default(repair, declared);
 }
 

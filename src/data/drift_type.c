@@ -143,3 +143,49 @@ bool t3_drift_type_widens(struct tears_str from_text, struct tears_str to_text)
             return to.limit_count == 0;
     return false;
 }
+
+/* ---- casts ------------------------------------------------------------------------------------ */
+
+/* Types of one family can be cast to each other; those of strings to and from everything. */
+static const struct {
+    const char *name;
+    char family;
+} families[] = {
+    {"text", 's'},
+    {"character varying", 's'},
+    {"character", 's'},
+    {"smallint", 'n'},
+    {"integer", 'n'},
+    {"bigint", 'n'},
+    {"numeric", 'n'},
+    {"real", 'n'},
+    {"double precision", 'n'},
+    {"date", 't'},
+    {"timestamp without time zone", 't'},
+    {"timestamp with time zone", 't'},
+    {"json", 'j'},
+    {"jsonb", 'j'},
+};
+
+static char family_of(struct tears_str base)
+{
+    for (size_t i = 0; i < T3_COUNT(families); i++)
+        if (t3_str_is(base, families[i].name))
+            return families[i].family;
+    return '\0';
+}
+
+bool t3_drift_type_casts(struct tears_str from, struct tears_str to)
+{
+    const struct tears_str from_base = up_to_parenthesis(from);
+    const struct tears_str to_base = up_to_parenthesis(to);
+    const char from_family = family_of(from_base);
+    const char to_family = family_of(to_base);
+
+    if (t3_str_equal(from_base, to_base) || from_family == 's' || to_family == 's')
+        return true;
+    if ((t3_str_is(from_base, "boolean") && t3_str_is(to_base, "integer")) ||
+        (t3_str_is(from_base, "integer") && t3_str_is(to_base, "boolean")))
+        return true;
+    return from_family != '\0' && from_family == to_family;
+}

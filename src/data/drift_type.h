@@ -18,4 +18,7 @@ tears_status t3_drift_put_type(struct t3_buf *out, struct tears_str type);
  */
 bool t3_drift_type_widens(struct tears_str from, struct tears_str to);
 
+/* Whether PostgreSQL has a cast between the types; else a value goes by its text.  True for the common ones only. */
+bool t3_drift_type_casts(struct tears_str from, struct tears_str to);
+
 #endif

@@ -374,7 +374,7 @@ static void w23_nothing_is_read_from_text(void **state)
 }
 
 #define ON_BOTH(test)                                     \
-    {#test " sqlite", test, NULL, NULL, &on_sqlite},      \
+    {#test "_sqlite", test, NULL, NULL, &on_sqlite},      \
     {                                                     \
 #test " postgres", test, NULL, NULL, &on_postgres \
     }
