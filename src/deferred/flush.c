@@ -122,6 +122,17 @@ static void grow_batches(struct t3_flush *flush)
     flush->rows_now = more < flush->options.batch_rows_max ? more : flush->options.batch_rows_max;
 }
 
+static tears_status decide(struct t3_flush_run *run)
+{
+    T3_TRY(t3_flush_settle_owed(run));
+    if (!run->flush->is_undecided)
+        return TEARS_OK;
+    return t3_fail(run->error, TEARS_UNAVAILABLE, T3_FLUSH_ORIGIN,
+                   "a batch of the journal's last owner is of tables that cannot be opened: "
+                   "nothing is flushed "
+                   "before it is known whether it landed");
+}
+
 /* All that may go, once: at most `budget` records.  *last_id_out: where it ended. */
 static tears_status go_through(struct t3_flush_run *run, uint64_t budget, uint64_t *last_id_out)
 {
@@ -132,6 +143,10 @@ static tears_status go_through(struct t3_flush_run *run, uint64_t budget, uint64
         T3_TRY(t3_flush_batch_build(run, after_id, most, &batch));
         if (batch.looked_at == 0)
             break;
+        if (run->flush->is_undecided) { /* now that there are tables, perhaps not any more */
+            T3_TRY(decide(run));
+            continue;
+        }
         if (batch.count > 0) {
             T3_TRY(deliver(run, &batch));
             grow_batches(run->flush);

@@ -101,6 +101,7 @@ struct t3_flush {
     size_t fence_count;
     struct t3_arena tables; /* of what is known of tables */
     struct t3_flush_owed *owed;
+    bool is_undecided; /* a batch is owed whose database is not known: none of its tables is open */
     uint64_t rows_now; /* of a batch: fewer after a timeout */
     uint64_t pass_number;
     struct t3_arena batch;   /* of the batch */

@@ -162,12 +162,10 @@ static tears_status ask_fence(struct settling *settling)
     struct t3_fence *fence = fence_of(settling);
     if (owed->outcome != T3_OUTCOME_UNKNOWN || (settling->count == 0 && !settling->is_partial))
         return TEARS_OK;
-    if (fence == NULL)
-        return t3_fail(
-            run->error, TEARS_UNAVAILABLE, T3_FLUSH_ORIGIN,
-            "batch %llu of the journal's last owner is of tables that cannot be opened: nothing is "
-            "flushed before it is known whether it landed",
-            (unsigned long long)owed->batch);
+    if (fence == NULL) { /* as long as it is so, nothing may be sent */
+        run->flush->is_undecided = true;
+        return TEARS_OK;
+    }
     T3_TRY(t3_fence_claim(
         fence, t3_deadline_at_most_ms(run->deadline, run->flush->options.l3_wait_ms), run->error));
     if (fence->has_sql)
@@ -189,6 +187,8 @@ static tears_status settle(struct t3_flush_run *run, struct t3_flush_owed *owed,
     T3_TRY(ask_fence(&settling));
     T3_TRY(judge(&settling));
     *is_over_out = !settling.is_partial;
+    if (settling.count == 0 && owed->outcome == T3_OUTCOME_UNKNOWN && settling.is_partial)
+        return TEARS_OK;
     const bool is_told = *is_over_out || owed->outcome == T3_OUTCOME_LOST;
     T3_TRY(t3_flush_end(run, is_told ? owed->batch : 0, settling.list, settling.count, asked_ms));
     if (is_told)
@@ -198,6 +198,7 @@ static tears_status settle(struct t3_flush_run *run, struct t3_flush_owed *owed,
 
 tears_status t3_flush_settle_owed(struct t3_flush_run *run)
 {
+    run->flush->is_undecided = false;
     for (struct t3_flush_owed **at = &run->flush->owed; *at != NULL;) {
         struct t3_flush_owed *owed = *at;
         bool is_over = false;

@@ -149,7 +149,7 @@ static tears_status row_is_bad(struct delivery *delivery, const struct t3_flush_
 /* TEARS_OK: what is left may be sent. */
 static tears_status react(struct delivery *delivery, const struct t3_flush_failure *failure)
 {
-    if (!failure->is_write) { /* begin, or the fence: the row of tears_journals may have gone, too */
+    if (!failure->is_write) { /* begin, or the fence: its row may have gone, too */
         delivery->entries[0]->known->fence->is_claimed = false;
         return give_up(delivery, failure);
     }
