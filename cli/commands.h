@@ -19,6 +19,7 @@ extern const struct cli_command cli_doctor;       /* doctor.c */
 extern const struct cli_command cli_explain;      /* explain.c */
 extern const struct cli_command cli_watch;        /* watch.c */
 extern const struct cli_command cli_outbox;       /* outbox.c */
+extern const struct cli_command cli_migrate;      /* migrate.c */
 extern const struct cli_command cli_token;        /* token.c */
 extern const struct cli_command cli_jwks;         /* jwks.c */
 extern const struct cli_command cli_seal;         /* seal.c */
