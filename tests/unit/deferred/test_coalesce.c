@@ -1,24 +1,11 @@
 /*
  * test_coalesce.c -- two writes of one key become one: every combination, against writes that are carried out one after the other.
  *
- * A world is a row in L3, or none.  The *truth* is a world in which each write that was accepted happened at once.  The *database* is one that sees
+ * A note is a row in L3, or none.  The *truth* is one for which each write that was accepted happened at once.  The *database* is one that sees
  * records only, when they land.  Whatever is saved, sent, landed, refused or joined in whatever order: when all has landed, both are the same.
  */
 #include "deferred/coalesce.h"
 #include "unit/deferred/notes.h"
-
-#include "base/alloc.h"
-#include "base/buf.h"
-
-#include <stdio.h>
-
-enum { UNSET = INT64_C(-1) };
-
-/* A row, or none; numbers only, so that two are compared at a glance. */
-struct world {
-    bool exists;
-    int64_t cells[NOTE_COLUMNS];
-};
 
 /* What may happen. */
 enum event {
@@ -44,126 +31,14 @@ enum event {
 struct play {
     const struct tears_schema *schema;
     struct t3_arena arena;
-    struct world truth, database;
-    struct world read_before; /* the row as it was at the start */
+    struct note truth, database;
+    struct note read_before; /* the row as it was at the start */
     struct t3_record first, follower;
     bool has_first, has_follower, is_flying;
     bool keep_before;
     int64_t value; /* the next to be written */
     uint64_t seq;
 };
-
-static struct tears_value value_of(uint32_t column, int64_t number)
-{
-    static char texts[64][8];
-    if (number == UNSET)
-        return tears_null();
-    if (column != NOTE_B)
-        return tears_int(number);
-    char *text = texts[number % 64];
-    (void)snprintf(text, sizeof texts[0], "%d", (int)number);
-    return tears_text(tears_str_c(text));
-}
-
-static int64_t number_of(const struct tears_value *value)
-{
-    if (value->kind == TEARS_KIND_NULL)
-        return UNSET;
-    if (value->kind == TEARS_KIND_INT)
-        return value->as.integer;
-    int64_t number = 0;
-    for (size_t i = 0; i < value->as.bytes.len; i++)
-        number = number * 10 + (value->as.bytes.ptr[i] - '0');
-    return number;
-}
-
-static const struct t3_row *row_of(struct play *play, const struct world *world)
-{
-    struct tears_value values[NOTE_COLUMNS];
-    struct t3_row *row;
-    if (!world->exists)
-        return NULL;
-    for (uint32_t i = 0; i < NOTE_COLUMNS; i++)
-        values[i] = value_of(i, world->cells[i]);
-    assert_int_equal(t3_row_new(&play->arena, &play->schema->layout, values, &row), TEARS_OK);
-    return row;
-}
-
-/* ---- what L3 does -------------------------------------------------------------------------------- */
-
-static void set_cells(struct world *world, const struct t3_cell *cells, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        world->cells[cells[i].column] = number_of(&cells[i].value);
-}
-
-static void insert(struct world *world, const struct t3_cell *cells, uint32_t count)
-{
-    assert_false(world->exists);
-    world->exists = true;
-    for (uint32_t i = 0; i < NOTE_COLUMNS; i++)
-        world->cells[i] = UNSET;
-    world->cells[NOTE_FILLED] = FILLED_BY_DATABASE;
-    set_cells(world, cells, count);
-    world->cells[NOTE_VERSION] = 1;
-}
-
-static void update(struct world *world, const struct t3_cell *cells, uint32_t count)
-{
-    assert_true(world->exists);
-    set_cells(world, cells, count);
-    world->cells[NOTE_VERSION]++;
-}
-
-static void upsert(const struct tears_schema *schema, struct world *world,
-                   const struct t3_cell *cells, uint32_t count)
-{
-    if (!world->exists) {
-        insert(world, cells, count);
-        return;
-    }
-    if (schema->on_conflict == TEARS_ON_CONFLICT_IGNORE)
-        return;
-    struct t3_cell updated[NOTE_COLUMNS];
-    uint32_t updated_count = 0;
-    for (uint32_t i = 0; i < count; i++)
-        if (cells[i].column != NOTE_ID && cells[i].column != NOTE_FIXED)
-            updated[updated_count++] = cells[i];
-    update(world, updated, updated_count);
-}
-
-/* What the flusher and L3 do with a record.  Nobody else writes, so a base is never stale, and an insert never meets a row. */
-static void send(struct play *play, const struct t3_record *record)
-{
-    struct world *world = &play->database;
-    struct t3_cell cells[NOTE_COLUMNS];
-    const uint32_t count = t3_record_cells(play->schema, record, cells);
-    for (uint32_t i = 0; i < count; i++)
-        assert_int_not_equal(cells[i].column, NOTE_VERSION);
-    assert_false(record->follows);
-    if (record->has_base)
-        assert_true(world->exists && world->cells[NOTE_VERSION] == record->base);
-    switch (record->kind) {
-    case T3_RECORD_INSERT:
-        insert(world, cells, count);
-        break;
-    case T3_RECORD_UPSERT:
-        upsert(play->schema, world, cells, count);
-        break;
-    case T3_RECORD_UPDATE:
-        for (uint32_t i = 0; i < count; i++)
-            assert_true(cells[i].column != NOTE_ID && cells[i].column != NOTE_FIXED);
-        update(world, cells, count);
-        break;
-    case T3_RECORD_DELETE:
-        world->exists = false;
-        break;
-    default:
-        world->exists = false;
-        insert(world, cells, count);
-        break;
-    }
-}
 
 /* ---- writes -------------------------------------------------------------------------------------- */
 
@@ -185,11 +60,11 @@ static uint32_t cells_of(struct play *play, enum event event, struct t3_cell *ce
     if (has_key)
         cells[count++] = (struct t3_cell){NOTE_ID, tears_int(1)};
     if (has_a)
-        cells[count++] = (struct t3_cell){NOTE_A, value_of(NOTE_A, play->value++)};
+        cells[count++] = (struct t3_cell){NOTE_A, note_value(NOTE_A, play->value++)};
     if (has_b)
-        cells[count++] = (struct t3_cell){NOTE_B, value_of(NOTE_B, play->value++)};
+        cells[count++] = (struct t3_cell){NOTE_B, note_value(NOTE_B, play->value++)};
     if (has_fixed)
-        cells[count++] = (struct t3_cell){NOTE_FIXED, value_of(NOTE_FIXED, play->value++)};
+        cells[count++] = (struct t3_cell){NOTE_FIXED, note_value(NOTE_FIXED, play->value++)};
     return count;
 }
 
@@ -222,13 +97,13 @@ static void carry_out(struct play *play, enum event event, const struct t3_cell 
 {
     switch (kind_of(event)) {
     case T3_RECORD_INSERT:
-        insert(&play->truth, cells, count);
+        note_insert(&play->truth, cells, count);
         break;
     case T3_RECORD_UPSERT:
-        upsert(play->schema, &play->truth, cells, count);
+        note_upsert(play->schema, &play->truth, cells, count);
         break;
     case T3_RECORD_UPDATE:
-        update(&play->truth, cells, count);
+        note_update(&play->truth, cells, count);
         break;
     default:
         play->truth.exists = false;
@@ -252,7 +127,7 @@ static void check_seen(const struct play *play)
         const bool is_unsure = last->kind == T3_RECORD_UPSERT || play->has_follower;
         if (i == NOTE_FIXED && is_unsure)
             continue;
-        assert_int_equal(number_of(&seen), play->truth.cells[i]);
+        assert_int_equal(note_number(&seen), play->truth.cells[i]);
     }
 }
 
@@ -278,7 +153,7 @@ static bool save(struct play *play, enum event event)
         defer.base = last == NULL ? play->database.cells[NOTE_VERSION]
                                   : play->read_before.cells[NOTE_VERSION];
     }
-    defer.from = last == NULL ? row_of(play, &play->database) : NULL;
+    defer.from = last == NULL ? note_row(play->schema, &play->database, &play->arena) : NULL;
     const bool in_flight = last == &play->first && play->is_flying;
     assert_int_equal(t3_coalesce(play->schema, last, in_flight, &defer, play->keep_before,
                                  &play->arena, &record),
@@ -303,14 +178,15 @@ static bool land(struct play *play)
 {
     if (!play->is_flying)
         return false;
-    send(play, &play->first);
+    note_send(play->schema, &play->database, &play->first);
     play->is_flying = false;
     play->has_first = play->has_follower;
     if (play->has_follower) {
-        assert_int_equal(
-            t3_coalesce_rebase(play->schema, &play->follower, row_of(play, &play->database),
-                               play->database.cells[NOTE_VERSION], &play->arena, &play->first),
-            TEARS_OK);
+        assert_int_equal(t3_coalesce_rebase(play->schema, &play->follower,
+                                            note_row(play->schema, &play->database, &play->arena),
+                                            play->database.cells[NOTE_VERSION], &play->arena,
+                                            &play->first),
+                         TEARS_OK);
         play->first.seq = play->follower.seq;
         assert_int_equal(play->first.kind, play->follower.kind);
         play->has_follower = false;
@@ -393,7 +269,7 @@ static void every_sequence(const struct tears_schema *schema, bool exists, bool 
     int reached;
     do {
         struct play play = {.schema = schema, .arena = arena, .keep_before = keep_before};
-        play.truth = (struct world){exists, {1, 2, 3, 4, FILLED_BY_DATABASE, 5}};
+        play.truth = (struct note){exists, {1, 2, 3, 4, FILLED_BY_DATABASE, 5}};
         play.database = play.truth;
         play.read_before = play.truth;
         play.value = 10;
