@@ -300,23 +300,21 @@ static void pause_between(const struct walk *walk)
 
 static tears_status walk_table(struct walk *walk)
 {
-    for (bool at_end = false; !at_end;) {
+    for (;;) {
         uint64_t rows = 0;
         T3_TRY(find_end(walk));
         T3_TRY(update_with_patience(walk, &rows));
         walk->rows += rows;
-        at_end = walk->end.len == 0;
-        if (!at_end) {
-            const struct t3_buf done = walk->place;
-            walk->place = walk->end;
-            walk->end = done;
-        }
-        T3_TRY(save_place(walk));
         tears_migration_progress(walk->migration, TEARS_STR("backfill"), walk->rows, walk->total);
-        if (!at_end)
-            pause_between(walk);
+        /* The end of the phase commits the last batch: saved before that, it would be done again. */
+        if (walk->end.len == 0)
+            return TEARS_OK;
+        const struct t3_buf done = walk->place;
+        walk->place = walk->end;
+        walk->end = done;
+        T3_TRY(save_place(walk));
+        pause_between(walk);
     }
-    return TEARS_OK;
 }
 
 /* What is noted in a preview: the statement without its bounds. */
