@@ -15,6 +15,6 @@ awk -v folder="$folder" '/^```/ { inside = $0 == "```c"; count += inside; next }
 for program in "$folder"/*.c; do
     "$@" -std=c11 -Wall -Wextra -Wpedantic -Werror -o "${program%.c}" "$program" \
         -I"$source_dir/include" -L"$build_dir" -Wl,-rpath,"$build_dir" -ltears
-    [ -z "${TEARS_TEST_NATS_URL:-}" ] || env TEARS_L2_URL="$TEARS_TEST_NATS_URL" \
-        TEARS_NAMESPACE="guide-$$" "${program%.c}"
+    [ -z "${TEARS_TEST_NATS_URL:-}" ] || (cd "$folder" && env TEARS_L2_URL="$TEARS_TEST_NATS_URL" \
+        TEARS_NAMESPACE="guide-$$" "${program%.c}")
 done
