@@ -64,5 +64,6 @@ void bench_tiers(const char *pg_url, const char *nats_url);
 void bench_coherence(const char *pg_url, const char *nats_url);
 void bench_security(void);
 void bench_coord(const char *nats_url);
+void bench_migrate(const char *pg_url); /* NULL: on SQLite only */
 
 #endif

@@ -51,5 +51,6 @@ int main(int argc, char **argv)
         bench_coherence(pg_url, nats_url);
     if (nats_url != NULL)
         bench_coord(nats_url);
+    bench_migrate(pg_url);
     return bench_report(json_path) == 0 ? 0 : 1;
 }
