@@ -15,7 +15,7 @@ static const char *state_name(uint64_t state)
         [TEARS_COPY_UNUSED] = "unused",   [TEARS_COPY_ABSENT] = "absent",
         [TEARS_COPY_ROW] = "row",         [TEARS_COPY_MARKER] = "marker",
         [TEARS_COPY_LEASED] = "leased",   [TEARS_COPY_DAMAGED] = "damaged",
-        [TEARS_COPY_UNKNOWN] = "unknown",
+        [TEARS_COPY_UNKNOWN] = "unknown", [TEARS_COPY_DIRTY] = "dirty",
     };
     return state < CLI_COUNT(names) ? names[state] : "unknown";
 }

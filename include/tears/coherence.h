@@ -110,7 +110,8 @@ enum {
     TEARS_COPY_MARKER = 3,  /**< L1: known not to exist; L2: a delete marker */
     TEARS_COPY_LEASED = 4,  /**< L2: a marker of a write or fill under way */
     TEARS_COPY_DAMAGED = 5, /**< L2: a value that is none of this table */
-    TEARS_COPY_UNKNOWN = 6  /**< the tier could not be asked; see detail */
+    TEARS_COPY_UNKNOWN = 6, /**< the tier could not be asked; see detail */
+    TEARS_COPY_DIRTY = 7    /**< L2: a deferred write, which L3 does not have yet */
 };
 
 struct tears_explanation {

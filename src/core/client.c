@@ -15,6 +15,7 @@
 #include "base/sized.h"
 #include "base/str.h"
 #include "core/coherence.h"
+#include "core/defer.h"
 #include "core/flight.h"
 #include "core/outbox.h"
 #include "core/owner.h"
@@ -94,7 +95,8 @@ static tears_status keep_texts(struct tears_client *client)
                                  &options->namespace_name,   &options->l1,
                                  &options->l2_creds_file,    &options->l2_tls_ca_file,
                                  &options->l2_tls_cert_file, &options->l2_tls_key_file,
-                                 &options->l2_storage};
+                                 &options->l2_storage,       &options->flush_tables,
+                                 &options->journal_path};
     for (size_t i = 0; i < T3_COUNT(texts); i++)
         T3_TRY(t3_arena_str(&client->arena, *texts[i], texts[i]));
     return TEARS_OK;
@@ -113,6 +115,7 @@ static tears_status read_options(struct tears_client *client,
     options->namespace_name = default_text(options->namespace_name, "TEARS_NAMESPACE", "3tears");
     options->l1 = default_text(options->l1, NULL, "memory");
     options->l2_storage = default_text(options->l2_storage, NULL, "memory");
+    options->flush_tables = default_text(options->flush_tables, "TEARS_FLUSH_TABLES", "");
     default_number(&options->l1_age_ms_max, L1_AGE_MS);
     default_number(&options->l1_negative_ms, L1_NEGATIVE_MS);
     default_number(&options->timeout_ms, TIMEOUT_MS);
@@ -271,6 +274,7 @@ tears_status tears_client_open(const struct tears_client_options *options,
     if (client == NULL)
         return t3_fail_memory(error_out, "core");
     t3_mutex_init(&client->mutex);
+    t3_mutex_init(&client->defer_mutex);
     t3_watchers_init(&client->watchers);
     atomic_init(&client->trust.since_ms, UINT64_MAX); /* nothing is followed so far */
     client->fork_generation = atomic_load(&fork_generation);
@@ -282,6 +286,8 @@ tears_status tears_client_open(const struct tears_client_options *options,
         status = open_tiers(client, error_out);
     if (status == TEARS_OK)
         status = start_outbox(client, error_out);
+    if (status == TEARS_OK)
+        status = t3_defer_start(client, error_out);
     if (status != TEARS_OK) {
         tears_client_free(client);
         return status;
@@ -303,8 +309,9 @@ static void free_collections(struct tears_client *client)
 void tears_client_free(tears_client *client)
 {
     if (client == NULL || t3_client_is_foreign(client))
-        return;                     /* a forked child leaves its parent's connections alone */
-    t3_outbox_free(client->outbox); /* these first: they use L2 */
+        return;            /* a forked child leaves its parent's connections alone */
+    t3_defer_stop(client); /* these first: they use all tiers */
+    t3_outbox_free(client->outbox);
     t3_refresh_free(client->refresh);
     t3_verify_stop(client->verify);
     t3_repair_stop(client->repair);
@@ -315,6 +322,7 @@ void tears_client_free(tears_client *client)
     t3_flights_free(client->flights);
     if (client->l1 != NULL)
         client->l1->ops->free(client->l1); /* before the schemas that its spaces point to */
+    t3_defer_free(client);
     free_collections(client);
     t3_client_free_owned(client);
     if (client->l3 != NULL)
@@ -322,6 +330,7 @@ void tears_client_free(tears_client *client)
     t3_tickets_done(&client->tickets);
     t3_turns_free(client->turns);
     t3_watchers_done(&client->watchers);
+    t3_mutex_done(&client->defer_mutex);
     t3_mutex_done(&client->mutex);
     t3_arena_done(&client->arena);
     t3_free(client);

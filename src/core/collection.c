@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/sized.h"
 #include "base/str.h"
+#include "core/defer.h"
 #include "core/l2_truth.h"
 #include "core/owner.h"
 #include "core/read.h"
@@ -238,7 +239,7 @@ static tears_status build(struct tears_collection *collection, const struct t3_t
                        "open it with no_l2",
                        T3_STR_ARG(table));
     start_combining(collection);
-    return TEARS_OK;
+    return t3_defer_attach(collection, error_out);
 }
 
 static tears_status make(struct tears_client *client, const struct t3_table_place *place,
@@ -303,12 +304,19 @@ static bool same_times(const struct tears_collection_options *a,
            a->stale_ms_max == b->stale_ms_max && a->early_refresh == b->early_refresh;
 }
 
+static bool same_deferral(const struct tears_collection_options *a,
+                          const struct tears_collection_options *b)
+{
+    return a->flush_strategy == b->flush_strategy && a->on_stale == b->on_stale &&
+           a->merge == b->merge && a->merge_owner == b->merge_owner;
+}
+
 static bool same_options(const struct tears_collection_options *a,
                          const struct tears_collection_options *b)
 {
     return a->store == b->store && a->no_l1 == b->no_l1 && a->no_l2 == b->no_l2 &&
            a->no_l3 == b->no_l3 && a->soft_delete == b->soft_delete &&
-           a->l3_loads_max == b->l3_loads_max && same_times(a, b) &&
+           a->l3_loads_max == b->l3_loads_max && same_times(a, b) && same_deferral(a, b) &&
            a->byte_codec == b->byte_codec && (b->schema == NULL || a->schema == b->schema) &&
            t3_str_equal(a->version_column, b->version_column);
 }

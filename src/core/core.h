@@ -41,6 +41,7 @@ struct t3_counters {
     atomic_uint_fast64_t fill_leases_won, fill_leases_waited, fill_leases_expired;
     atomic_uint_fast64_t announcements, mutations, mutation_retries;
     atomic_uint_fast64_t outbox_notes, outbox_corrections;
+    atomic_uint_fast64_t pending_reads, dirty_puts;
     /* of sessions that have ended; those of living sessions are in the sessions */
     atomic_uint_fast64_t l1_hits, l1_misses, l1_negative_hits;
 };
@@ -69,6 +70,9 @@ struct t3_refresh;
 struct t3_verify;
 struct t3_floors;
 struct t3_outbox;
+struct t3_deferred;
+struct t3_herald;
+struct t3_pending_table;
 
 struct tears_client {
     struct t3_arena arena; /* options' texts */
@@ -88,7 +92,11 @@ struct tears_client {
     struct t3_refresh *refresh;
     struct t3_verify *verify;
     struct t3_outbox *outbox;
-    struct t3_mutex mutex; /* guards collections (adding) and sessions */
+    struct t3_mutex defer_mutex;          /* one thread opens the journal */
+    struct t3_deferred *_Atomic deferred; /* NULL: no table is deferred so far */
+    struct t3_herald *herald;             /* NULL: no L2, or nothing is deferred */
+    struct tears_session *flusher;        /* of the one flush that runs at a time */
+    struct t3_mutex mutex;                /* guards collections (adding) and sessions */
     struct tears_collection
         *_Atomic collections; /* a list that only grows: read without the mutex */
     struct tears_session *sessions;
@@ -113,10 +121,12 @@ struct tears_collection {
     uint64_t negative_ms;
     uint64_t
         bound_ms; /* of ANY: a row in L1 is served while it is as of at most so long ago; UINT64_MAX: its age alone counts */
-    uint64_t strict_lease_ms; /* 0: writes are not announced */
-    uint32_t deleted_column;  /* of soft_delete: is_deleted (soft_delete.h) */
-    atomic_bool is_retired;   /* its table is gone or another one: it is not found any more */
-    struct t3_arena arena;    /* the options' texts */
+    uint64_t strict_lease_ms;         /* 0: writes are not announced */
+    struct t3_pending_table *pending; /* NULL: nothing of this table waits for L3 (defer.h) */
+    bool defers;                      /* its writes wait for L3 */
+    uint32_t deleted_column;          /* of soft_delete: is_deleted (soft_delete.h) */
+    atomic_bool is_retired; /* its table is gone or another one: it is not found any more */
+    struct t3_arena arena;  /* the options' texts */
     struct tears_collection_options options;
 };
 
@@ -138,7 +148,7 @@ struct tears_session {
     bool with_deleted;           /* rows marked as deleted are given, too */
     struct t3_deadline deadline; /* of the call; 0: not needed so far */
     struct t3_l3_tx *tx;
-    struct t3_l3 *tx_l3; /* whose transaction it is, while there is one */
+    struct t3_l3 *tx_l3;      /* whose transaction it is, while there is one */
     struct t3_arena tx_arena; /* corrections outlive a reset of the session */
     struct t3_correction *corrections;
     struct t3_correction *corrections_last;
@@ -152,6 +162,7 @@ struct tears_entity {
     struct t3_row *row;      /* NULL: new */
     uint64_t revision;       /* of its L2 entry; 0: not known */
     uint64_t confirmed_ms;   /* when whoever gave the row was asked */
+    uint64_t pending_seq;    /* of the deferred write that the row is; 0: of none */
     struct t3_cell *changes; /* sorted by column */
     uint32_t change_count;
     uint32_t change_capacity;

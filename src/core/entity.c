@@ -13,6 +13,7 @@
 #include "base/fail.h"
 #include "base/str.h"
 #include "core/cells.h"
+#include "core/defer.h"
 #include "core/read.h"
 #include "core/soft_delete.h"
 #include "core/write.h"
@@ -25,6 +26,7 @@ void t3_entity_init(struct tears_entity *entity, struct tears_session *session,
     entity->row = found->row;
     entity->revision = found->revision;
     entity->confirmed_ms = found->confirmed_ms;
+    entity->pending_seq = found->pending_seq;
     entity->changes = NULL;
     entity->change_count = 0;
     entity->change_capacity = 0;
@@ -252,7 +254,8 @@ static void settle(struct tears_entity *entity, const struct tears_outcome *outc
     entity->row = outcome->entity->row;
     entity->revision = outcome->entity->revision;
     entity->confirmed_ms = outcome->entity->confirmed_ms;
-    entity->tier = TEARS_TIER_L3;
+    entity->pending_seq = outcome->entity->pending_seq;
+    entity->tier = outcome->entity->tier;
     entity->change_count = 0;
 }
 
@@ -272,11 +275,28 @@ tears_status tears_entity_save(tears_entity *entity)
     } else {
         T3_TRY(key_of_entity(entity, &change.key));
         t3_change_base(&change, schema, entity->row, t3_entity_revision(entity));
+        change.pending_seq = entity->pending_seq;
     }
     struct tears_outcome outcome = {0};
     T3_TRY(t3_write_rows(session, collection, is_new ? T3_WRITE_INSERT : T3_WRITE_UPDATE, &change,
                          1, &outcome));
     settle(entity, &outcome);
+    return TEARS_OK;
+}
+
+/* What is pending is newer than what L3 has; else L3 is asked, and the caches learn what it says. */
+static tears_status read_for_reload(struct tears_session *session,
+                                    struct tears_collection *collection, const struct t3_key *key,
+                                    struct t3_found *found_out)
+{
+    bool is_pending = false;
+    if (t3_defer_is_to_look(session, collection))
+        T3_TRY(t3_defer_look(session, collection, key, found_out, &is_pending));
+    if (is_pending)
+        return TEARS_OK;
+    const uint64_t ticket = t3_collection_ticket(collection, key);
+    T3_TRY(t3_read_l3(session, collection, key, 1, found_out));
+    t3_write_refresh(session, collection, key, found_out, ticket);
     return TEARS_OK;
 }
 
@@ -294,10 +314,8 @@ tears_status tears_entity_reload(tears_entity *entity)
     if (key.count == 0)
         return t3_fail(&session->error, TEARS_INVALID, "core",
                        "a new entity without a key cannot be reloaded");
-    const uint64_t ticket = t3_collection_ticket(collection, &key);
     struct t3_found found = {0};
-    T3_TRY(t3_read_l3(session, collection, &key, 1, &found));
-    t3_write_refresh(session, collection, &key, &found, ticket);
+    T3_TRY(read_for_reload(session, collection, &key, &found));
     if (!t3_is_visible(session, collection, found.row))
         return t3_fail(&session->error, TEARS_NOT_FOUND, "core",
                        "the row of table '" T3_STR_FMT "' does not exist any more",
@@ -305,9 +323,10 @@ tears_status tears_entity_reload(tears_entity *entity)
     entity->row = found.row;
     entity->revision = found.revision;
     entity->confirmed_ms = found.confirmed_ms;
-    entity->tier = TEARS_TIER_L3;
+    entity->pending_seq = found.pending_seq;
+    entity->tier = found.tier;
     entity->change_count = 0;
-    session->tier = TEARS_TIER_L3;
+    session->tier = found.tier;
     return TEARS_OK;
 }
 
@@ -329,8 +348,10 @@ tears_status tears_entity_copy(const tears_entity *entity, tears_session *sessio
     if (session->client != entity->session->client)
         return t3_fail(&session->error, TEARS_MISUSE, "core",
                        "an entity can be copied only into a session of its own client");
-    struct t3_found found = {
-        .revision = entity->revision, .confirmed_ms = entity->confirmed_ms, .tier = entity->tier};
+    struct t3_found found = {.revision = entity->revision,
+                             .confirmed_ms = entity->confirmed_ms,
+                             .pending_seq = entity->pending_seq,
+                             .tier = entity->tier};
     if (entity->row != NULL) {
         found.row = t3_arena_alloc(&session->arena, entity->row->size);
         if (found.row == NULL)

@@ -16,6 +16,7 @@
 #include "base/fail.h"
 #include "base/hash.h"
 #include "core/correct.h"
+#include "core/defer.h"
 #include "core/freshness.h"
 #include "core/repair.h"
 #include "core/status.h"
@@ -159,7 +160,10 @@ static tears_status put_entry(const struct look *look, const struct t3_l2_entry 
         copy->detail = TEARS_STR("no row of this table, or from another bucket: readers ask L3");
         return TEARS_OK;
     case T3_L2_ROW:
-        return put_row(look, entry->row, copy);
+        T3_TRY(put_row(look, entry->row, copy));
+        if (entry->is_dirty)
+            copy->state = TEARS_COPY_DIRTY;
+        return TEARS_OK;
     case T3_L2_TOMBSTONE:
         break;
     }
@@ -252,10 +256,22 @@ static bool is_queued(const struct look *look)
     return false;
 }
 
+/* Whether a deferred write of this process waits for L3. */
+static bool is_deferred(const struct look *look)
+{
+    struct t3_journal_ref ref;
+    return look->collection->pending != NULL &&
+           t3_pending_find(look->collection->pending, &look->key, &ref);
+}
+
 static const char *hint_for(const struct look *look)
 {
     const struct tears_explanation *it = look->out;
     const struct tears_copy *truth = truth_of(it);
+    if (is_deferred(look))
+        return "a deferred write of this process waits for L3: see `tears pending`";
+    if (it->l2.state == TEARS_COPY_DIRTY)
+        return "a deferred write of another process waits for L3";
     if (it->agree)
         return "";
     if (truth == NULL)
@@ -281,7 +297,7 @@ static tears_status look_once(const struct look *look)
     T3_TRY(look_at_l3(look));
     T3_TRY(look_at_l2(look));
     T3_TRY(look_at_l1(look));
-    out->pending = is_queued(look) ||
+    out->pending = is_deferred(look) || is_queued(look) ||
                    t3_repair_holds(look->session->client->repair, look->collection, &look->key);
     out->agree = is_agreed(out);
     return TEARS_OK;

@@ -25,6 +25,7 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "core/defer.h"
 #include "core/flight.h"
 #include "core/floors.h"
 #include "core/freshness.h"
@@ -286,6 +287,10 @@ tears_status t3_read_one(struct tears_session *session, struct tears_collection 
         return t3_read_l3(session, collection, key, 1, found_out);
     struct t3_l1_hit hit = {0};
     bool answered = false;
+    if (T3_UNLIKELY(t3_defer_is_to_look(session, collection)))
+        T3_TRY(t3_defer_look(session, collection, key, found_out, &answered));
+    if (answered)
+        return TEARS_OK;
     if (collection->l1 != NULL)
         T3_TRY(ask_l1(session, collection, key, found_out, &hit, &answered));
     if (!answered) {
@@ -338,7 +343,9 @@ tears_status t3_read_many(struct tears_session *session, struct tears_collection
     for (size_t i = 0; i < count; i++) {
         struct t3_miss *miss = &reading.misses[reading.count];
         bool answered = false;
-        if (collection->l1 != NULL)
+        if (T3_UNLIKELY(t3_defer_is_to_look(session, collection)))
+            T3_TRY(t3_defer_look(session, collection, &keys[i], &found_out[i], &answered));
+        if (!answered && collection->l1 != NULL)
             T3_TRY(ask_l1(session, collection, &keys[i], &found_out[i], &miss->old, &answered));
         if (answered)
             continue;

@@ -13,6 +13,10 @@
 tears_status t3_read_one(struct tears_session *session, struct tears_collection *collection,
                          const struct t3_key *key, struct t3_found *found_out);
 
+/* Says that there is no such row; TEARS_NOT_FOUND. */
+tears_status t3_read_not_found(struct tears_session *session,
+                               const struct tears_collection *collection, const struct t3_key *key);
+
 /* Finds many rows; found_out has `count` places. */
 tears_status t3_read_many(struct tears_session *session, struct tears_collection *collection,
                           const struct t3_key *keys, size_t count, struct t3_found *found_out);

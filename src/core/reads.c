@@ -6,13 +6,14 @@
 #include "core/core.h"
 
 #include "base/fail.h"
+#include "core/defer.h"
 #include "core/freshness.h"
 #include "core/read.h"
 #include "core/soft_delete.h"
 #include "core/write.h"
 
-static tears_status not_found(struct tears_session *session,
-                              const struct tears_collection *collection, const struct t3_key *key)
+tears_status t3_read_not_found(struct tears_session *session,
+                               const struct tears_collection *collection, const struct t3_key *key)
 {
     T3_AUTO(t3_buf_done) struct t3_buf text = {0};
     if (t3_key_put_display(key, &text) != TEARS_OK)
@@ -41,7 +42,7 @@ tears_status tears_get(tears_session *session, tears_collection *collection,
     T3_TRY(t3_read_one(session, collection, &checked, &found));
     session->tier = found.tier;
     if (!t3_is_visible(session, collection, found.row))
-        return not_found(session, collection, &checked);
+        return t3_read_not_found(session, collection, &checked);
     return t3_entity_of(session, collection, &found, entity_out);
 }
 
@@ -115,8 +116,8 @@ static tears_status cell_in_l1(struct tears_session *session, struct tears_colle
     struct t3_l1 *l1 = collection->l1;
     *answer_out = T3_L1_MISS;
     if (l1 == NULL || session->tx != NULL || session->level >= TEARS_READ_SESSION ||
-        t3_hides_deleted(session, collection))
-        return TEARS_OK; /* what the level SESSION compares, and the mark, are the whole row's */
+        t3_hides_deleted(session, collection) || t3_defer_is_to_look(session, collection))
+        return TEARS_OK; /* what the level SESSION compares, and the mark, are the whole row's; so is what is pending */
     struct t3_l1_hit hit;
     struct tears_value value;
     if (l1->ops->get_cell(l1, collection->space, key, column, &session->arena, answer_out, &value,
@@ -158,7 +159,7 @@ tears_status tears_get_field(tears_session *session, tears_collection *collectio
     T3_TRY(t3_read_one(session, collection, &checked, &found));
     session->tier = found.tier;
     if (!t3_is_visible(session, collection, found.row))
-        return not_found(session, collection, &checked);
+        return t3_read_not_found(session, collection, &checked);
     *value_out = t3_row_value(found.row, &schema->layout, index);
     return TEARS_OK;
 }

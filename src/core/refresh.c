@@ -1,9 +1,9 @@
 /*
- * refresh.c -- a queue of rows to be read anew, and the thread that reads them.
+ * refresh.c -- rows to be read anew, and the thread that reads them.
  *
  * Owns:     the queue, the marks of what is in it, one thread and its session once something is queued.
  * Must not know: why a row was queued.
- * Threads:  any may queue; the mutex is a leaf, never held while a row is read.
+ * Threads:  any may queue.
  * Fails:    by not refreshing: the row's age ends, and its next reader reads it.
  * Begin at: t3_refresh_soon().
  *
@@ -15,27 +15,16 @@
 
 #include "base/alloc.h"
 #include "base/thread.h"
+#include "core/key_queue.h"
 #include "core/read.h"
 
 enum { MARKS = 1024, QUEUE_MAX = 256 };
 
-struct job {
-    struct job *next;
-    struct tears_collection *collection;
-    struct t3_arena arena;
-    struct t3_key key;
-    uint64_t mark;
-};
-
 struct t3_refresh {
     struct tears_client *client;
-    struct t3_mutex mutex;
-    struct t3_cond wake;
+    struct t3_key_queue queue;
     struct t3_thread thread;
-    struct job *first;
-    struct job *last;
-    uint64_t count;
-    bool stopping;
+    atomic_bool has_started;
     _Atomic uint64_t marks[MARKS]; /* 0: free */
 };
 
@@ -45,32 +34,14 @@ tears_status t3_refresh_new(struct tears_client *client, struct t3_refresh **ref
     if (refresh == NULL)
         return TEARS_NO_MEMORY;
     refresh->client = client;
-    t3_mutex_init(&refresh->mutex);
-    t3_cond_init(&refresh->wake);
+    t3_key_queue_init(&refresh->queue, QUEUE_MAX);
     *refresh_out = refresh;
     return TEARS_OK;
 }
 
-static void job_free(struct job *job)
+static uint64_t mark_of(const struct tears_collection *collection, const struct t3_key *key)
 {
-    if (job == NULL)
-        return;
-    t3_arena_done(&job->arena);
-    t3_free(job);
-}
-
-static struct job *job_new(struct tears_collection *collection, const struct t3_key *key,
-                           uint64_t mark)
-{
-    struct job *job = t3_alloc_zero(1, sizeof *job);
-    if (job == NULL)
-        return NULL;
-    job->collection = collection;
-    job->mark = mark;
-    if (t3_key_copy(key, &job->arena, &job->key) == TEARS_OK)
-        return job;
-    job_free(job);
-    return NULL;
+    return t3_ticket_hash(collection->space, key) | 1; /* never 0 */
 }
 
 /* Relaxed: a mark orders nothing; what it protects from is only double work. */
@@ -86,38 +57,29 @@ static void unmark(struct t3_refresh *refresh, uint64_t mark)
 
 /* ---- the thread -------------------------------------------------------------------------------- */
 
-static struct job *take(struct t3_refresh *refresh)
+static void read_anew(struct t3_refresh *refresh, tears_session *session,
+                      const struct t3_key_job *job)
 {
-    struct job *job = NULL;
-    t3_lock(&refresh->mutex);
-    while (!refresh->stopping && refresh->first == NULL)
-        (void)t3_cond_wait(&refresh->wake, &refresh->mutex, t3_deadline_in_ms(60000));
-    if (!refresh->stopping) {
-        job = refresh->first;
-        refresh->first = job->next;
-        if (refresh->first == NULL)
-            refresh->last = NULL;
-        refresh->count--;
-    }
-    t3_unlock(&refresh->mutex);
-    return job;
+    struct t3_found found = {0};
+    if (t3_session_enter(session) == TEARS_OK &&
+        t3_read_anew(session, job->collection, &job->key, &found) == TEARS_OK)
+        t3_count(&refresh->client->counters.early_refreshes, 1);
+    tears_session_reset(session);
 }
 
 static void *run(void *owner)
 {
     struct t3_refresh *refresh = owner;
     tears_session *session = NULL;
-    for (struct job *job = take(refresh); job != NULL; job = take(refresh)) {
-        struct t3_found found = {0};
+    struct t3_key_job *job;
+    size_t count;
+    while ((job = t3_key_queue_take(&refresh->queue, 1, &count)) != NULL) {
         if (session == NULL && tears_session_new(refresh->client, NULL, &session) != TEARS_OK)
             session = NULL;
-        if (session != NULL && t3_session_enter(session) == TEARS_OK &&
-            t3_read_anew(session, job->collection, &job->key, &found) == TEARS_OK)
-            t3_count(&refresh->client->counters.early_refreshes, 1);
         if (session != NULL)
-            tears_session_reset(session);
-        unmark(refresh, job->mark);
-        job_free(job);
+            read_anew(refresh, session, job);
+        unmark(refresh, mark_of(job->collection, &job->key));
+        t3_key_jobs_free(job);
     }
     tears_session_free(session);
     return NULL;
@@ -125,60 +87,37 @@ static void *run(void *owner)
 
 /* ---- from outside ------------------------------------------------------------------------------ */
 
-static bool queue_locked(struct t3_refresh *refresh, struct job *job) T3_REQUIRES(refresh->mutex)
+/* The thread is there once something has to be refreshed. */
+static bool has_thread(struct t3_refresh *refresh)
 {
-    if (refresh->stopping || refresh->count == QUEUE_MAX)
-        return false;
-    if (!refresh->thread.has_started && t3_thread_start(&refresh->thread, run, refresh) != TEARS_OK)
-        return false;
-    if (refresh->last != NULL)
-        refresh->last->next = job;
-    else
-        refresh->first = job;
-    refresh->last = job;
-    refresh->count++;
-    t3_cond_signal(&refresh->wake);
-    return true;
+    if (atomic_exchange(&refresh->has_started, true))
+        return true;
+    const bool starts = t3_thread_start(&refresh->thread, run, refresh) == TEARS_OK;
+    if (!starts)
+        atomic_store(&refresh->has_started, false);
+    return starts;
 }
 
 void t3_refresh_soon(struct t3_refresh *refresh, struct tears_collection *collection,
                      const struct t3_key *key)
 {
-    const uint64_t mark = t3_ticket_hash(collection->space, key) | 1; /* never 0 */
+    const uint64_t mark = mark_of(collection, key);
     _Atomic uint64_t *place = place_of(refresh, mark);
     uint64_t none = 0;
     if (atomic_load_explicit(place, memory_order_relaxed) != 0 ||
         !atomic_compare_exchange_strong_explicit(place, &none, mark, memory_order_relaxed,
                                                  memory_order_relaxed))
         return;
-    struct job *job = job_new(collection, key, mark);
-    bool is_queued = false;
-    if (job != NULL) {
-        t3_lock(&refresh->mutex);
-        is_queued = queue_locked(refresh, job);
-        t3_unlock(&refresh->mutex);
-    }
-    if (is_queued)
-        return;
-    unmark(refresh, mark);
-    job_free(job);
+    if (!has_thread(refresh) || !t3_key_queue_add(&refresh->queue, collection, key))
+        unmark(refresh, mark);
 }
 
 void t3_refresh_free(struct t3_refresh *refresh)
 {
     if (refresh == NULL)
         return;
-    t3_lock(&refresh->mutex);
-    refresh->stopping = true;
-    t3_cond_signal(&refresh->wake);
-    t3_unlock(&refresh->mutex);
+    t3_key_queue_end(&refresh->queue);
     t3_thread_join(&refresh->thread);
-    while (refresh->first != NULL) {
-        struct job *next = refresh->first->next;
-        job_free(refresh->first);
-        refresh->first = next;
-    }
-    t3_cond_done(&refresh->wake);
-    t3_mutex_done(&refresh->mutex);
+    t3_key_queue_done(&refresh->queue);
     t3_free(refresh);
 }

@@ -85,9 +85,17 @@ static tears_status mark_cells(struct tears_session *session,
     return t3_cells_of(session, schema, fields, count, T3_CELLS_UPDATE, cells_out, count_out);
 }
 
+/* A deferred mark needs the row that it is put on. */
+static void base_on(const struct tears_collection *collection, const struct t3_found *found,
+                    struct t3_change *change)
+{
+    t3_change_base(change, collection->schema, found->row, found->revision);
+    change->pending_seq = found->pending_seq;
+}
+
 /* Finds out which rows are there to be marked; has_base: whoever gave the base has seen the row. */
 static tears_status find_rows(struct tears_session *session, struct tears_collection *collection,
-                              const struct t3_change *changes, size_t count, bool *there_out)
+                              struct t3_change *changes, size_t count, bool *there_out)
 {
     struct t3_key *keys = t3_arena_array(&session->arena, count, sizeof *keys);
     struct t3_found *found = t3_arena_array(&session->arena, count, sizeof *found);
@@ -95,10 +103,14 @@ static tears_status find_rows(struct tears_session *session, struct tears_collec
         return t3_session_no_memory(session);
     for (size_t i = 0; i < count; i++)
         keys[i] = changes[i].key;
-    T3_TRY(t3_read_l3(session, collection, keys, count, found));
-    for (size_t i = 0; i < count; i++)
+    T3_TRY(collection->defers ? t3_read_many(session, collection, keys, count, found)
+                              : t3_read_l3(session, collection, keys, count, found));
+    for (size_t i = 0; i < count; i++) {
         there_out[i] =
             changes[i].has_base || (found[i].row != NULL && !is_marked(collection, found[i].row));
+        if (there_out[i] && changes[i].from == NULL && collection->defers)
+            base_on(collection, &found[i], &changes[i]);
+    }
     return TEARS_OK;
 }
 

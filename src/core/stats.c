@@ -12,6 +12,7 @@
 #include "base/fail.h"
 #include "base/sized.h"
 #include "base/thread.h"
+#include "core/defer.h"
 #include "core/repair.h"
 #include "core/status.h"
 #include "tier/l1_sqlite.h"
@@ -102,6 +103,7 @@ void tears_client_stats(tears_client *client, struct tears_client_stats *stats_o
     l1_stats(client, &stats);
     l2_stats(client, &stats);
     coherence_stats(counters, &stats);
+    t3_defer_stats(client, &stats);
     stats.l3_reads = value_of(&counters->l3_reads);
     stats.l3_rows_read = value_of(&counters->l3_rows_read);
     stats.l3_writes = value_of(&counters->l3_writes);
@@ -196,6 +198,8 @@ tears_status tears_client_doctor(tears_session *session, const struct tears_find
     tears_status status = l1_findings(session->client, &findings);
     if (status == TEARS_OK)
         status = l2_findings(session, &findings);
+    if (status == TEARS_OK)
+        status = t3_defer_findings(session->client, &findings);
     if (status == TEARS_OK)
         status = l3->ops->doctor(l3, &call, &findings);
     if (status == TEARS_NO_MEMORY)

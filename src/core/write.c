@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/fail.h"
 #include "core/announce.h"
+#include "core/defer.h"
 #include "core/floors.h"
 #include "core/soft_delete.h"
 
@@ -23,6 +24,7 @@ void t3_change_base(struct t3_change *change, const struct tears_schema *schema,
         schema->version_column != T3_NO_COLUMN && !t3_row_is_null(row, schema->version_column);
     change->base = change->has_base ? t3_schema_row_version(schema, row) : 0;
     change->seen = revision != 0 ? revision : UINT64_MAX;
+    change->from = row;
 }
 
 /* A batch on its way.  All memory it needs is there before L3 is asked: what is durable must not fail
@@ -220,29 +222,29 @@ static void correct_caches(const struct batch *batch)
 
 /* ---- what the caller gets ------------------------------------------------------------------- */
 
-static const char *conflict_text(enum t3_write_kind kind, const struct t3_write *write)
+static const char *conflict_text(const struct t3_write_report *report)
 {
-    if (kind == T3_WRITE_INSERT)
+    if (report->kind == T3_WRITE_INSERT)
         return "a row with this key exists already";
-    return write->row != NULL ? "another writer changed the row first"
-                              : "another writer deleted the row first";
+    return report->row_is_there ? "another writer changed the row first"
+                                : "another writer deleted the row first";
 }
 
-/* Names the row of a conflict or a missing row in the session's error. */
-static tears_status report(const struct batch *batch, const struct t3_write *write)
+tears_status t3_write_say(struct tears_session *session, const struct tears_collection *collection,
+                          const struct t3_write_report *report)
 {
-    struct tears_error *error = &batch->session->error;
-    const struct tears_schema *schema = batch->collection->schema;
-    const struct t3_change *change = &batch->changes[write - batch->writes];
+    struct tears_error *error = &session->error;
+    const struct tears_schema *schema = collection->schema;
+    const struct t3_change *change = report->change;
     T3_AUTO(t3_buf_done) struct t3_buf key = {0};
     if (t3_key_put_display(&change->key, &key) != TEARS_OK)
         t3_buf_clear(&key);
     const struct tears_str text = t3_buf_str(&key);
-    if (write->status == TEARS_NOT_FOUND)
+    if (report->status == TEARS_NOT_FOUND)
         return t3_fail(error, TEARS_NOT_FOUND, "core",
                        "table '" T3_STR_FMT "' has no row with key (" T3_STR_FMT ")",
                        T3_STR_ARG(schema->name), T3_STR_ARG(text));
-    const char *what = conflict_text(batch->kind, write);
+    const char *what = conflict_text(report);
     if (!change->has_base)
         return t3_fail(error, TEARS_CONFLICT, "core",
                        "table '" T3_STR_FMT "', key (" T3_STR_FMT "): %s", T3_STR_ARG(schema->name),
@@ -285,7 +287,11 @@ static tears_status sum_up(const struct batch *batch)
     t3_count(&batch->collection->client->counters.l3_conflicts, conflicts);
     if (first == NULL || (first->status == TEARS_NOT_FOUND && batch->count > 1))
         return TEARS_OK;
-    return report(batch, first);
+    const struct t3_write_report report = {.kind = batch->kind,
+                                           .change = &batch->changes[first - batch->writes],
+                                           .status = first->status,
+                                           .row_is_there = first->row != NULL};
+    return t3_write_say(batch->session, batch->collection, &report);
 }
 
 /* An update without a base whose row is gone has lost against a deletion. */
@@ -329,6 +335,12 @@ tears_status t3_write_rows(struct tears_session *session, struct tears_collectio
 {
     if (count == 0)
         return TEARS_OK;
+    if (T3_UNLIKELY(collection->pending != NULL)) {
+        bool is_done;
+        T3_TRY(t3_defer_rows(session, collection, kind, changes, count, outcomes_out, &is_done));
+        if (is_done)
+            return TEARS_OK;
+    }
     struct batch batch = {.session = session,
                           .collection = collection,
                           .kind = kind,

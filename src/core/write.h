@@ -12,9 +12,23 @@ struct t3_change {
     uint32_t cell_count;
     struct t3_key key; /* count 0: the database makes it */
     bool has_base;
-    int64_t base;  /* version */
-    uint64_t seen; /* revision of the L2 entry it is based on; UINT64_MAX: not known */
+    int64_t base;              /* version */
+    uint64_t seen;             /* revision of the L2 entry it is based on; UINT64_MAX: not known */
+    uint64_t pending_seq;      /* of the deferred write it is based on; 0: of none */
+    const struct t3_row *from; /* the row it is based on; NULL: not known */
 };
+
+/* A row that was not written, for the session's error. */
+struct t3_write_report {
+    enum t3_write_kind kind;
+    const struct t3_change *change;
+    tears_status status; /* CONFLICT, NOT_FOUND */
+    bool row_is_there;
+};
+
+/* Names the row and what happened to it; returns the status. */
+tears_status t3_write_say(struct tears_session *session, const struct tears_collection *collection,
+                          const struct t3_write_report *report);
 
 /*
  * Writes `count` rows of one kind.  `outcomes_out` (NULL: not wanted) has `count` places.

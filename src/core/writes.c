@@ -50,6 +50,7 @@ static tears_status change_of_entity(struct tears_session *session, const tears_
         return t3_session_no_memory(session);
     t3_key_of_row(schema, base->row, storage, &change_out->key);
     t3_change_base(change_out, schema, base->row, t3_entity_revision(base));
+    change_out->pending_seq = base->pending_seq;
     return TEARS_OK;
 }
 

@@ -46,10 +46,25 @@ static bool is_reference(const struct t3_column *column)
     return column->references_table.len > 0;
 }
 
+/* A catalogue names the reference of one column twice: as the column's, and among the table's. */
+static bool is_known(const struct t3_flush_known *known, const struct t3_flush_reference *reference,
+                     const uint32_t *columns)
+{
+    for (uint32_t i = 0; i < known->reference_count; i++) {
+        const struct t3_flush_reference *other = &known->references[i];
+        if (other->count == reference->count && t3_str_equal(other->table, reference->table) &&
+            memcmp(other->columns, columns, other->count * sizeof *columns) == 0)
+            return true;
+    }
+    return false;
+}
+
 static tears_status add_reference(struct t3_flush *flush, struct t3_flush_known *known,
                                   const struct t3_flush_reference *reference,
                                   const uint32_t *columns)
 {
+    if (is_known(known, reference, columns))
+        return TEARS_OK;
     uint32_t *copy = t3_arena_alloc(&flush->tables, reference->count * sizeof *copy);
     if (copy == NULL)
         return TEARS_NO_MEMORY;
