@@ -138,6 +138,7 @@ tears_status t3_journal_write(struct t3_journal *journal, struct t3_journal_put 
 
 /* ---- landings ---- */
 
+/* One by one: ranges of ids were measured, and are no faster, for what costs is the pages. */
 static tears_status end_records(struct t3_lite_conn *conn, const struct t3_journal_ref *refs,
                                 size_t count, struct tears_error *error_out)
 {

@@ -301,6 +301,42 @@ static void trap_17_a_record_that_was_changed_since_does_not_land(void **state)
     ASSERT_TEXTS(world, "newer");
 }
 
+/* Many at once, in any order; between them stand records that are no part of the batch, are gone, or were changed since. */
+static void of_a_large_batch_exactly_what_is_unchanged_lands(void **state)
+{
+    enum { COUNT = 1000 };
+    struct world *world = *state;
+    struct t3_journal_put puts[COUNT];
+    struct t3_journal_ref refs[COUNT];
+    size_t ref_count = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < COUNT; i++)
+        puts[i] = (struct t3_journal_put){
+            .seq = i + 1, .layout = world->layout, .bytes = TEARS_STR("many")};
+    assert_int_equal(t3_journal_write(world->journal, puts, COUNT, soon(), NULL), TEARS_OK);
+    for (size_t i = 0; i < COUNT; i++) {
+        const size_t at = i * 7919 % COUNT; /* each once */
+        const bool stays_out = at % 13 == 0 || (at > 300 && at < 350);
+        if (!stays_out)
+            refs[ref_count++] = (struct t3_journal_ref){puts[at].id, puts[at].seq};
+        puts[at].remove = at % 17 == 0 && !stays_out;
+        puts[at].seq += !stays_out && !puts[at].remove && at % 11 == 0 ? COUNT : 0;
+        kept += stays_out || puts[at].seq > COUNT ? 1 : 0;
+    }
+    assert_int_equal(t3_journal_write(world->journal, puts, COUNT, soon(), NULL), TEARS_OK);
+    const struct t3_journal_landing landing = {.landed = refs, .landed_count = ref_count};
+    assert_int_equal(t3_journal_land(world->journal, &landing, soon(), NULL), TEARS_OK);
+    struct journal_content content;
+    read_content(world, &content);
+    assert_int_equal(content.record_count, kept);
+    for (size_t i = 0; i < COUNT; i++) {
+        const bool stays_out = i % 13 == 0 || (i > 300 && i < 350);
+        const bool is_there = journal_content_find(&content, puts[i].id) != NULL;
+        assert_int_equal(is_there, stays_out || puts[i].seq > COUNT);
+    }
+    journal_content_done(&content);
+}
+
 static uint64_t bury(struct world *world, const char *text)
 {
     const uint64_t id = save(world, 1, text);
@@ -737,6 +773,7 @@ int main(void)
         CASE(the_same_layout_has_the_same_number),
         CASE(a_flight_is_found_after_a_crash_until_it_has_landed),
         CASE(trap_17_a_record_that_was_changed_since_does_not_land),
+        CASE(of_a_large_batch_exactly_what_is_unchanged_lands),
         CASE(a_landing_is_one_step),
         CASE(the_death_of_a_record_that_is_not_there_is_refused),
         CASE(marked_letters_come_back_as_the_last_records),
