@@ -145,7 +145,7 @@ static void tell(const char *path, const struct t3_wal_report *report, const cha
     else
         t3_log(log, TEARS_LOG_WARN, T3_JOURNAL_ORIGIN,
                "%s-wal: %" PRIu64 " bytes behind the last commit do not check: the process or the "
-                                  "machine stopped while they were written, or they are "
+               "machine stopped while they were written, or they are "
                "damaged. They are kept in %s",
                path, report->tail_bytes, name);
 }
