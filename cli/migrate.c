@@ -11,6 +11,7 @@
 
 #include "commands.h"
 #include "context.h"
+#include "migrate_drift.h"
 #include "migrate_lint.h"
 
 #include <stdlib.h>
@@ -31,6 +32,7 @@ static const struct cli_option options[] = {
     {"statement-timeout", "S", "seconds that one statement may take (else no limit)"},
     {"check", NULL, "status: exit 1 unless all is applied and unchanged"},
     {"yes", NULL, "do not ask before what takes data away"},
+    CLI_MIGRATE_DRIFT_OPTIONS,
     CLI_MIGRATE_LINT_OPTIONS,
     {NULL, NULL, NULL},
 };
@@ -256,6 +258,8 @@ static const struct {
     {"stamp", 3, 3, true, cli_migrate_stamp, "tears migrate stamp PACKAGE VERSION"},
     {"unstamp", 3, 3, true, cli_migrate_unstamp, "tears migrate unstamp PACKAGE VERSION"},
     {"accept", 1, 2, true, cli_migrate_accept, "tears migrate accept [PACKAGE]"},
+    {"drift", 1, 1, true, cli_migrate_drift, "tears migrate drift"},
+    {"repair", 1, 1, true, cli_migrate_repair, "tears migrate repair"},
 };
 
 static int run_migrate(const struct cli_args *args)
@@ -276,14 +280,14 @@ static int run_migrate(const struct cli_args *args)
     }
     return cli_fail(args, CLI_EXIT_USAGE, "USAGE",
                     "'%s' is none of new, status, up, down, preview, stamp, unstamp, accept, "
-                    "history, lint",
+                    "history, drift, repair, lint",
                     args->words[0]);
 }
 
 const struct cli_command cli_migrate = {
     .name = "migrate",
     .synopsis = "new WORDS... | status | up | down | preview | stamp PACKAGE VERSION | history | "
-                "lint",
+                "drift | repair | lint",
     .summary = "bring the database's tables from version to version",
     .details =
         "A package is a directory with package.json and files NNNN_words.up.sql and .down.sql; "
@@ -298,13 +302,17 @@ const struct cli_command cli_migrate = {
         "down undoes the last --steps versions.\n"
         "stamp enters a version that is there without running it; unstamp takes one out; accept "
         "takes the\nchanged text of applied versions for the right one.\n"
-        "What takes data away (down, unstamp, accept, DROP and TRUNCATE in up) asks first, or "
+        "drift shows where the tables differ from what the applied versions make, and with --sql the "
+        "statements\nthat repair would run; what only this database has is dropped with "
+        "--destructive only.\n"
+        "What takes data away (down, unstamp, accept, repair, DROP and TRUNCATE in up) asks first, or "
         "needs --yes.\n"
         "\n"
         "exit codes:\n"
         "  0  done; status --check: all is applied\n"
         "  1  refused: a changed or interrupted version, one out of order, no way down; status "
-        "--check: not all\n     is applied, or something is wrong; lint: findings\n"
+        "--check: not all\n     is applied, or something is wrong; drift, repair: something differs, or still "
+        "does; lint: findings\n"
         "  2  the command line is wrong, no packages there, or --yes is missing\n"
         "  3  the database cannot be reached, or another process took longer than --wait\n"
         "  4  a version failed, or its files are wrong\n"

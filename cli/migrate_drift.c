@@ -22,15 +22,16 @@ static int fail(const struct cli_args *args, tears_status status, const struct t
                     error->message[0] != '\0' ? error->message : tears_status_text(status));
 }
 
-static int compare(struct cli_context *context, tears_migrator *migrator, tears_drift **drift_out)
+static int compare(struct cli_migrate *migrate, tears_drift **drift_out)
 {
     struct tears_drift_options options = TEARS_DRIFT_OPTIONS_INIT;
     struct tears_error error = {.status = TEARS_OK};
 
-    options.all_versions = cli_flag(context->args, "pending");
-    options.destructive = cli_flag(context->args, "destructive");
-    const tears_status status = tears_drift_of_migrations(migrator, &options, drift_out, &error);
-    return status == TEARS_OK ? CLI_EXIT_OK : fail(context->args, status, &error);
+    options.all_versions = cli_flag(migrate->args, "pending");
+    options.destructive = cli_flag(migrate->args, "destructive");
+    const tears_status status =
+        tears_drift_of_migrations(migrate->migrator, &options, drift_out, &error);
+    return status == TEARS_OK ? CLI_EXIT_OK : fail(migrate->args, status, &error);
 }
 
 /* ---- printing --------------------------------------------------------------------------------- */
@@ -62,12 +63,12 @@ static int print_drift(const struct cli_args *args, const tears_drift *drift)
     return print(args, drift, cli_flag(args, "sql") ? tears_drift_sql : tears_drift_text);
 }
 
-int cli_migrate_drift(struct cli_context *context, tears_migrator *migrator)
+int cli_migrate_drift(struct cli_migrate *migrate)
 {
     CLI_AUTO(drift_done) tears_drift *drift = NULL;
 
-    CLI_TRY(compare(context, migrator, &drift));
-    CLI_TRY(print_drift(context->args, drift));
+    CLI_TRY(compare(migrate, &drift));
+    CLI_TRY(print_drift(migrate->args, drift));
     return tears_drift_count(drift) == 0 ? CLI_EXIT_OK : CLI_EXIT_NO;
 }
 
@@ -83,23 +84,15 @@ static size_t steps_to_run(const tears_drift *drift)
     return count;
 }
 
-/* Asks whoever sits at the terminal; without one only --yes says so. */
+/* A person sees the statements before the question. */
 static int confirm(const struct cli_args *args, const tears_drift *drift, size_t count)
 {
-    if (cli_flag(args, "yes"))
-        return CLI_EXIT_OK;
-    if (args->json || !cli_is_terminal(stdin))
-        return cli_fail(args, CLI_EXIT_USAGE, "USAGE",
-                        "%zu statements would be run; say --yes, or look at them with --sql",
-                        count);
-    CLI_TRY(print(args, drift, tears_drift_sql));
-    (void)fprintf(stderr, "Run %zu statements? [y/N] ", count);
-    (void)fflush(stderr);
-    const int answer = getchar();
-    if (answer == 'y' || answer == 'Y')
-        return CLI_EXIT_OK;
-    cli_note("nothing was changed");
-    return CLI_EXIT_NO;
+    char what[64];
+
+    if (!cli_flag(args, "yes") && !args->json && cli_is_terminal(stdin))
+        CLI_TRY(print(args, drift, tears_drift_sql));
+    (void)snprintf(what, sizeof what, "%zu statements would be run", count);
+    return cli_migrate_confirm(args, what);
 }
 
 static int print_done(const struct cli_args *args, uint64_t done, size_t left)
@@ -118,34 +111,34 @@ static int print_done(const struct cli_args *args, uint64_t done, size_t left)
 }
 
 /* What is left is found by looking again, not by counting what was done. */
-static int look_again(struct cli_context *context, tears_migrator *migrator, uint64_t done)
+static int look_again(struct cli_migrate *migrate, uint64_t done)
 {
     CLI_AUTO(drift_done) tears_drift *drift = NULL;
 
-    CLI_TRY(compare(context, migrator, &drift));
+    CLI_TRY(compare(migrate, &drift));
     const size_t left = tears_drift_count(drift);
-    CLI_TRY(print_done(context->args, done, left));
-    if (left > 0 && !context->args->json)
-        CLI_TRY(print(context->args, drift, tears_drift_sql));
+    CLI_TRY(print_done(migrate->args, done, left));
+    if (left > 0 && !migrate->args->json)
+        CLI_TRY(print(migrate->args, drift, tears_drift_sql));
     return left == 0 ? CLI_EXIT_OK : CLI_EXIT_NO;
 }
 
-int cli_migrate_repair(struct cli_context *context, tears_migrator *migrator)
+int cli_migrate_repair(struct cli_migrate *migrate)
 {
     CLI_AUTO(drift_done) tears_drift *drift = NULL;
-    const struct cli_args *args = context->args;
+    const struct cli_args *args = migrate->args;
     struct tears_error error = {.status = TEARS_OK};
     uint64_t done = 0;
 
-    CLI_TRY(compare(context, migrator, &drift));
+    CLI_TRY(compare(migrate, &drift));
     if (cli_flag(args, "sql"))
         return print(args, drift, tears_drift_sql);
     const size_t count = steps_to_run(drift);
     if (count == 0)
-        return look_again(context, migrator, 0);
+        return look_again(migrate, 0);
     CLI_TRY(confirm(args, drift, count));
     const tears_status status = tears_drift_repair(drift, &done, &error);
     if (status != TEARS_OK)
         return fail(args, status, &error);
-    return look_again(context, migrator, done);
+    return look_again(migrate, done);
 }

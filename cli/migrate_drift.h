@@ -4,13 +4,13 @@
 #ifndef CLI_MIGRATE_DRIFT_H
 #define CLI_MIGRATE_DRIFT_H
 
-#include "context.h"
+#include "migrate.h"
 
 #include <tears/drift.h>
 
-/* Both take a migrator to which the packages have been added; no words follow. */
-int cli_migrate_drift(struct cli_context *context, tears_migrator *migrator);
-int cli_migrate_repair(struct cli_context *context, tears_migrator *migrator);
+/* Actions, as those of migrate.h: the packages have been added. */
+int cli_migrate_drift(struct cli_migrate *migrate);
+int cli_migrate_repair(struct cli_migrate *migrate);
 
 /* Their options, for the table of the command; --yes is the command's own. */
 #define CLI_MIGRATE_DRIFT_OPTIONS                                                             \

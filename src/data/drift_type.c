@@ -81,6 +81,7 @@ static void read_limits(struct type *type, struct tears_str text)
             return;
         }
     }
+    type->limit_count = 3;
 }
 
 static struct type read_type(struct tears_str text)
@@ -123,8 +124,9 @@ static bool limits_grow(const struct type *from, const struct type *to)
         return true;
     if (from->limit_count != to->limit_count)
         return false;
-    if (to->limit_count == 1)
-        return to->limits[0] >= from->limits[0] && !t3_str_is(to->base, "vector");
+    if (to->limit_count == 1) /* a number of dimensions, say, is no limit */
+        return to->limits[0] >= from->limits[0] &&
+               (t3_str_is(to->base, "character varying") || t3_str_is(to->base, "bit varying"));
     return to->limits[1] >= from->limits[1] &&
            (uint64_t)to->limits[0] + from->limits[1] >= (uint64_t)from->limits[0] + to->limits[1];
 }
@@ -137,7 +139,7 @@ bool t3_drift_type_widens(struct tears_str from_text, struct tears_str to_text)
     if (from.limit_count > 2 || to.limit_count > 2)
         return false;
     if (t3_str_equal(from.base, to.base))
-        return !t3_str_is(from.base, "character") && limits_grow(&from, &to);
+        return limits_grow(&from, &to);
     for (size_t i = 0; i < T3_COUNT(widenings); i++)
         if (t3_str_is(from.base, widenings[i].from) && t3_str_is(to.base, widenings[i].to))
             return to.limit_count == 0;
