@@ -127,26 +127,23 @@ static void close_case(struct migrate_case *one)
     tears_client_free(one->client);
 }
 
-static void run_on(const char *database, const char *url)
+static void run_on(const char *const names[2], const char *url)
 {
     struct migrate_case one = {0};
-    char names[2][64];
-    snprintf(names[0], sizeof names[0], "migrate %s: status of 1000", database);
-    snprintf(names[1], sizeof names[1], "migrate %s: up, all applied", database);
     if (!bench_wants(names[0]) && !bench_wants(names[1]))
         return;
     open_case(&one, url);
     const struct bench_case status = {.name = names[0],
                                       .floor_name = "both tables, selected",
                                       .unit = "us p50",
-                                      .limit = 2,
+                                      .limit = 3,
                                       .floor = two_selects,
                                       .ours = status_of_all,
                                       .context = &one};
     const struct bench_case up = {.name = names[1],
                                   .floor_name = "both tables, selected",
                                   .unit = "us p50",
-                                  .limit = 2,
+                                  .limit = 3,
                                   .floor = two_selects,
                                   .ours = up_with_nothing,
                                   .context = &one};
@@ -161,12 +158,16 @@ void bench_migrate(const char *pg_url)
     char url[96];
     snprintf(path, sizeof path, "/tmp/tears-bench-%d.db", (int)getpid());
     snprintf(url, sizeof url, "sqlite:%s", path);
-    run_on("SQLite", url);
+    static const char *const lite[] = {"migrate SQLite: status of 1000",
+                                       "migrate SQLite: up, all applied"};
+    static const char *const postgres[] = {"migrate PostgreSQL: status of 1000",
+                                           "migrate PostgreSQL: up, all applied"};
+    run_on(lite, url);
     static const char *const ends[] = {"", "-wal", "-shm", ".migrate-lock"};
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
         snprintf(url, sizeof url, "%s%s", path, ends[i]);
         (void)unlink(url);
     }
     if (pg_url != NULL)
-        run_on("PostgreSQL", pg_url);
+        run_on(postgres, pg_url);
 }

@@ -18,6 +18,7 @@
 #include "data/migrate_impl.h"
 
 #include "base/str.h"
+#include "codec/text.h"
 
 #include <stdlib.h>
 
@@ -119,13 +120,10 @@ static tears_status look(struct t3_admin *admin, struct t3_arena *arena, struct 
 }
 
 /* The naive time of the ledger is the session's: PostgreSQL knows its zone; SQLite has written UTC. */
-#define HISTORY_PG                                                                  \
-    "SELECT h.version::int8, h.package::text, h.description,"                       \
-    " (extract(epoch FROM h.date_applied AT TIME ZONE current_setting('TimeZone'))" \
-    " * 1000000)::int8 FROM ("
-#define HISTORY_LITE                              \
-    "SELECT h.version, h.package, h.description," \
-    " CAST(round((julianday(h.date_applied) - 2440587.5) * 86400000) AS INTEGER) * 1000 FROM ("
+#define HISTORY_PG                                                                        \
+    "SELECT h.version::int8, h.package::text, h.description, h.date_applied::timestamptz" \
+    " FROM ("
+#define HISTORY_LITE "SELECT h.version, h.package, h.description, h.date_applied FROM ("
 
 static tears_status put_history_sql(const struct t3_admin *admin, struct t3_buf *sql)
 {
@@ -182,6 +180,17 @@ static void take_facts(struct t3_ledger_row *row, const struct t3_result *facts,
     row->error = t3_result_text(facts, i, 14);
 }
 
+/* PostgreSQL gives a time, SQLite text; 0 when it is neither. */
+static int64_t moment(struct tears_value value)
+{
+    int64_t us = 0;
+    if (value.kind == TEARS_KIND_TIMESTAMP)
+        return value.as.integer;
+    if (value.kind != TEARS_KIND_TEXT || t3_timestamp_parse(value.as.bytes, &us) != TEARS_OK)
+        return 0;
+    return us;
+}
+
 /* The rows of the shared table, then those that only the second has. */
 static tears_status join(struct t3_ledger *ledger, const struct t3_result *history,
                          const struct t3_result *facts, struct t3_arena *arena)
@@ -195,7 +204,7 @@ static tears_status join(struct t3_ledger *ledger, const struct t3_result *histo
                                          .package = t3_result_text(history, i, 1),
                                          .is_applied = true,
                                          .description = t3_result_text(history, i, 2),
-                                         .date_us = t3_result_number(history, i, 3)};
+                                         .date_us = moment(t3_result_at(history, i, 3))};
     size_t count = history->row_count;
     if (count > 0)
         qsort(rows, count, sizeof *rows, compare_rows);
