@@ -525,9 +525,12 @@ static void end_items(struct game *game, uint64_t batch, const struct t3_pending
 {
     struct t3_pending_end ends[FLOWN * 4];
     struct tears_error error;
-    for (size_t i = 0; i < count; i++)
+    bool starves = random_below(game, 50) == 0;
+    for (size_t i = 0; i < count; i++) {
         decide(game, &items[i], random_below(game, kinds), &ends[i], key_of(game, &items[i]));
-    const bool starves = random_below(game, 50) == 0;
+        if (ends[i].fate == T3_FATE_PARKED)
+            starves = false; /* without memory it would just not be parked */
+    }
     if (starves)
         t3_alloc_fail_at(1 + random_below(game, 8));
     tears_status status = t3_pending_end(game->pending, batch, ends, count, never, &error);
