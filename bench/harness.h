@@ -64,6 +64,9 @@ void bench_tiers(const char *pg_url, const char *nats_url);
 void bench_coherence(const char *pg_url, const char *nats_url);
 void bench_security(void);
 void bench_coord(const char *nats_url);
+void bench_backfill(const char *pg_url);
 void bench_migrate(const char *pg_url); /* NULL: on SQLite only */
+void bench_journal(void);
+void bench_deferred(const char *pg_url); /* NULL: without what needs PostgreSQL */
 
 #endif

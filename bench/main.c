@@ -41,6 +41,8 @@ int main(int argc, char **argv)
         bench_l2(nats_url);
     else
         bench_skip("L2", "TEARS_TEST_NATS_URL is not set");
+    bench_journal();
+    bench_deferred(pg_url);
     if (pg_url != NULL)
         bench_l3_pg(pg_url);
     else
@@ -51,6 +53,8 @@ int main(int argc, char **argv)
         bench_coherence(pg_url, nats_url);
     if (nats_url != NULL)
         bench_coord(nats_url);
+    if (pg_url != NULL)
+        bench_backfill(pg_url);
     bench_migrate(pg_url);
     return bench_report(json_path) == 0 ? 0 : 1;
 }
