@@ -21,6 +21,8 @@ extern const struct cli_command cli_explain;       /* explain.c */
 extern const struct cli_command cli_watch;         /* watch.c */
 extern const struct cli_command cli_outbox;        /* outbox.c */
 extern const struct cli_command cli_migrate;       /* migrate.c */
+extern const struct cli_command cli_pending;       /* pending.c */
+extern const struct cli_command cli_dead;          /* dead.c */
 extern const struct cli_command cli_token;         /* token.c */
 extern const struct cli_command cli_jwks;          /* jwks.c */
 extern const struct cli_command cli_seal;          /* seal.c */

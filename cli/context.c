@@ -20,6 +20,43 @@ static void log_to_stderr(void *owner, uint64_t level, const char *origin, const
     cli_note("%s: %s: %s", level < CLI_COUNT(names) ? names[level] : "note", origin, message);
 }
 
+/* For a command that says itself what becomes of pending writes. */
+static void log_all_but_flushes(void *owner, uint64_t level, const char *origin,
+                                const char *message)
+{
+    if (strcmp(origin, "flush") != 0 && strcmp(origin, "deferred") != 0)
+        log_to_stderr(owner, level, origin, message);
+}
+
+void cli_flushes_itself(const struct cli_args *args, struct tears_client_options *options)
+{
+    options->flush_shutdown_ms = 1; /* what the command did not get done is not tried again */
+    if (!args->verbose)
+        options->log = log_all_but_flushes;
+}
+
+/*
+ * A journal has one owner, and its variables are for the program that owns it: a command in the same environment
+ * must not take it away.  With --deferred the command is such a program; as a plain option that is of its table.
+ */
+static void set_deferral(const struct cli_args *args, struct tears_client_options *options)
+{
+    const char *tables = cli_option(args, "deferred");
+
+    (void)unsetenv("TEARS_FLUSH_TABLES"); /* fails for names that are none only */
+    if (tables == NULL) {
+        (void)unsetenv("TEARS_JOURNAL");
+        return;
+    }
+    options->journal_path = tears_str_c(cli_option(args, "journal"));
+    options->flush_tables = tears_str_c(tables);
+    options->flush_shutdown_ms = 5000;
+    if (tables[0] == '\0') {
+        options->flush_tables = cli_word(args, 0);
+        cli_flushes_itself(args, options);
+    }
+}
+
 int cli_client_options(const struct cli_args *args, struct tears_client_options *options_out)
 {
     struct tears_client_options options = TEARS_CLIENT_OPTIONS_INIT;
@@ -37,6 +74,7 @@ int cli_client_options(const struct cli_args *args, struct tears_client_options 
     options.no_outbox = args->command == &cli_outbox; /* it is over before it could do the work */
     options.log = log_to_stderr;
     options.log_level = args->verbose ? TEARS_LOG_INFO : TEARS_LOG_WARN;
+    set_deferral(args, &options);
     *options_out = options;
     return CLI_EXIT_OK;
 }
@@ -44,11 +82,19 @@ int cli_client_options(const struct cli_args *args, struct tears_client_options 
 int cli_open(const struct cli_args *args, struct cli_context *context_out)
 {
     struct tears_client_options options;
-    struct tears_error error = {.status = TEARS_OK};
 
     *context_out = (struct cli_context){.args = args};
     CLI_TRY(cli_client_options(args, &options));
-    tears_status status = tears_client_open(&options, &context_out->client, &error);
+    return cli_open_with(args, &options, context_out);
+}
+
+int cli_open_with(const struct cli_args *args, const struct tears_client_options *options,
+                  struct cli_context *context_out)
+{
+    struct tears_error error = {.status = TEARS_OK};
+
+    *context_out = (struct cli_context){.args = args};
+    tears_status status = tears_client_open(options, &context_out->client, &error);
     if (status != TEARS_OK)
         return cli_fail(args, cli_exit_of(status), tears_status_name(status), "%s",
                         error.message[0] != '\0' ? error.message : tears_status_text(status));
@@ -126,6 +172,6 @@ void cli_note_degraded(uint32_t degraded)
 
 const char *cli_tier_name(uint32_t tier)
 {
-    static const char *const names[] = {"none", "l1", "l2", "l3"};
+    static const char *const names[] = {"none", "l1", "l2", "l3", "pending"};
     return tier < CLI_COUNT(names) ? names[tier] : "none";
 }

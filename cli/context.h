@@ -17,8 +17,13 @@ struct cli_context {
 /* The client options the command line asks for; text is borrowed from the arguments. */
 int cli_client_options(const struct cli_args *args, struct tears_client_options *options_out);
 
-/* Opens client and session.  cli_close ends it, also after a failure. */
+/* Sets them for a command that flushes pending writes and says what becomes of them. */
+void cli_flushes_itself(const struct cli_args *args, struct tears_client_options *options);
+
+/* Opens client and session, by the command line or by options.  cli_close ends it, also after a failure. */
 int cli_open(const struct cli_args *args, struct cli_context *context_out);
+int cli_open_with(const struct cli_args *args, const struct tears_client_options *options,
+                  struct cli_context *context_out);
 void cli_close(struct cli_context *context);
 
 /* The collection of a table, with a suggestion when there is no such table. */
@@ -31,7 +36,7 @@ int cli_fail_session(const struct cli_context *context, tears_status status);
  * nothing when all is well. */
 void cli_note_degraded(uint32_t degraded);
 
-/* "none", "l1", "l2" or "l3". */
+/* "none", "l1", "l2", "l3" or "pending". */
 const char *cli_tier_name(uint32_t tier);
 
 #endif

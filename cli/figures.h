@@ -28,7 +28,7 @@ double cli_histogram_part(const struct cli_histogram *histogram, double part);
 uint64_t cli_now_ns(void);
 
 struct cli_figures {
-    struct cli_histogram reads[4]; /* by TEARS_TIER_* */
+    struct cli_histogram reads[TEARS_TIER_PENDING + 1]; /* by TEARS_TIER_* */
     struct cli_histogram writes;
     uint64_t conflicts;
     uint64_t failures; /* calls that ended in another status than OK, NOT_FOUND or CONFLICT */

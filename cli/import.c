@@ -7,7 +7,9 @@
  */
 #include "batch.h"
 #include "commands.h"
+#include "flushing.h"
 #include "interrupt.h"
+#include "journal_words.h"
 #include "onerow.h"
 #include "resume.h"
 #include "source.h"
@@ -21,6 +23,8 @@ static const struct cli_option options[] = {
     {"batch", "N", "rows of one transaction (else 1000)"},
     {"from-line", "N", "begin at this line of the file"},
     {"restart", NULL, "begin at the start, though an earlier run was interrupted"},
+    {"deferred", NULL, "save the rows to a journal first, and flush it at the end"},
+    {"journal", "PATH", "its file (else TEARS_JOURNAL, else beside the database)"},
     {NULL, NULL, NULL},
 };
 
@@ -35,13 +39,18 @@ struct import {
     uint64_t skipped;
     uint64_t rows_before; /* written by earlier runs */
     double started;
-    uint32_t degraded; /* bits of all batches */
+    double seconds;         /* until all was written, or saved to the journal */
+    uint32_t degraded;      /* bits of all batches */
+    tears_journal *journal; /* deferred: the one that the client owns, as others see it */
+    struct cli_flushing flushing;
     bool skip_bad;
     bool resumable;
+    bool deferred;
 };
 
 static void import_done(struct import *import)
 {
+    cli_journal_close(&import->journal);
     cli_progress_end(&import->progress);
     cli_batch_done(&import->batch);
     cli_source_done(&import->source);
@@ -297,6 +306,36 @@ static int find_start(struct import *import)
                            import->resume.line);
 }
 
+/* What is in the journal before this run adds to it; there may be none yet. */
+static int count_letters(struct import *import)
+{
+    CLI_AUTO(cli_journal_close) tears_journal *journal = NULL;
+    struct tears_error error = {.status = TEARS_OK};
+    const tears_status status = cli_journal_open(import->args, &journal, &error);
+
+    if (status == TEARS_NOT_FOUND)
+        return CLI_EXIT_OK;
+    if (status != TEARS_OK)
+        return cli_journal_fail(import->args, status, &error);
+    return cli_letters_count(import->args, journal, &import->flushing.before);
+}
+
+static int open_table(struct import *import)
+{
+    struct tears_error error = {.status = TEARS_OK};
+
+    if (import->deferred)
+        CLI_TRY(count_letters(import));
+    CLI_TRY(cli_onerow_open(import->args, &import->onerow));
+    if (!import->deferred)
+        return CLI_EXIT_OK;
+    import->flushing.context = &import->onerow.context;
+    import->flushing.patient = true;
+    const tears_status status = cli_journal_open(import->args, &import->journal, &error);
+    import->flushing.journal = import->journal;
+    return status == TEARS_OK ? CLI_EXIT_OK : cli_journal_fail(import->args, status, &error);
+}
+
 static int import_begin(struct import *import)
 {
     const struct cli_args *args = import->args;
@@ -307,7 +346,10 @@ static int import_begin(struct import *import)
     CLI_TRY(cli_option_number(
         args, "batch", (struct cli_range){.min = 1, .max = CLI_BATCH_ROWS_MAX, .otherwise = 1000},
         &row_max));
-    CLI_TRY(cli_onerow_open(args, &import->onerow));
+    import->deferred = cli_flag(args, "deferred");
+    if (cli_option(args, "journal") != NULL && !import->deferred)
+        return cli_fail(args, CLI_EXIT_USAGE, "USAGE", "--journal goes with --deferred");
+    CLI_TRY(open_table(import));
     if (cli_option(args, "timeout") == NULL)
         tears_session_set_timeout(import->onerow.context.session, 60000);
     CLI_TRY(cli_source_open(args, args->words[1], format, &import->source));
@@ -318,7 +360,8 @@ static int import_begin(struct import *import)
     import->batch = (struct cli_batch){.context = &import->onerow.context,
                                        .table = import->onerow.table,
                                        .insert = cli_flag(args, "insert"),
-                                       .in_order = cli_flag(args, "insert") && !import->skip_bad,
+                                       .in_order = cli_flag(args, "insert") && !import->skip_bad &&
+                                                   !import->deferred,
                                        .bad_row = bad_line,
                                        .owner = import};
     cli_batch_init(&import->batch, (size_t)row_max);
@@ -345,14 +388,17 @@ static void say_how_to_go_on(const struct import *import, int result)
 static int print_summary(const struct import *import)
 {
     CLI_AUTO(cli_text_done) struct cli_text line = {0};
-    const double seconds = cli_now() - import->started;
+    const double seconds = import->seconds;
     const double rate = seconds > 0 ? (double)import->batch.written / seconds : 0;
 
     if (import->args->json) {
         cli_text_printf(
-            &line, "{\"imported\":%llu,\"skipped\":%llu,\"seconds\":%.3f,\"rows_per_second\":%.0f}",
+            &line, "{\"imported\":%llu,\"skipped\":%llu,\"seconds\":%.3f,\"rows_per_second\":%.0f",
             (unsigned long long)import->batch.written, (unsigned long long)import->skipped, seconds,
             rate);
+        if (import->deferred)
+            cli_flush_put_members(&import->flushing, &line);
+        cli_text_put_char(&line, '}');
         return cli_print_line(import->args, cli_text_str(&line));
     }
     cli_text_put_c(&line, "imported ");
@@ -368,21 +414,42 @@ static int print_summary(const struct import *import)
     return cli_print_line(import->args, cli_text_str(&line));
 }
 
+/*
+ * Rows that were deferred, also those before a bad line, go to the database now.  A person sees first what was saved: from here on it is
+ * safe, however long the rest takes.
+ */
+static int finish_deferred(struct import *import, int result)
+{
+    if (!import->args->json) {
+        CLI_TRY(print_summary(import));
+        (void)fflush(stdout);
+    }
+    const int flushed = cli_flush_run(&import->flushing);
+    const int exit_code = result != CLI_EXIT_OK ? result : flushed;
+    if (!import->args->json)
+        return cli_flush_report(&import->flushing, exit_code);
+    CLI_TRY(print_summary(import));
+    return cli_flush_complain(&import->flushing, exit_code);
+}
+
 static int run_import(const struct cli_args *args)
 {
     CLI_AUTO(import_done) struct import import = {.args = args};
 
     CLI_TRY(import_begin(&import));
     const int result = import_records(&import);
+    import.seconds = cli_now() - import.started;
     cli_progress_end(&import.progress);
     if (result != CLI_EXIT_OK) {
         say_how_to_go_on(&import, result);
-        (void)print_summary(&import); /* the exit code is the failure's already */
-        return result;
+    } else {
+        cli_resume_forget(&import.resume);
+        cli_note_degraded(import.degraded);
     }
-    cli_resume_forget(&import.resume);
-    cli_note_degraded(import.degraded);
-    return print_summary(&import);
+    if (import.deferred)
+        return finish_deferred(&import, result);
+    const int printed = print_summary(&import);
+    return result != CLI_EXIT_OK ? result : printed;
 }
 
 const struct cli_command cli_import = {
@@ -402,7 +469,18 @@ const struct cli_command cli_import = {
         "keeps\n"
         "FILE.tears-resume until it is done).\n"
         "\n"
+        "With --deferred the rows are first saved to a journal, a local file, and then flushed to "
+        "the database in\n"
+        "its own order: parents before children, whatever the order of files.  The database may go "
+        "away meanwhile;\n"
+        "the import waits for it.  Ctrl-C, a kill or a loss of power then lose nothing: `tears "
+        "pending status` says\n"
+        "what is left, `tears pending flush` goes on.  What the database refuses does not stop the "
+        "import; it\n"
+        "becomes a dead letter: `tears help dead`.\n"
+        "\n"
         "  tears import packages packages.jsonl\n"
+        "  tears import packages packages.jsonl --deferred\n"
         "  tears import packages packages.csv --skip-bad\n"
         "  zcat rows.jsonl.gz | tears import packages - --format jsonl\n",
     .options = options,

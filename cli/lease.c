@@ -12,8 +12,6 @@
 #include "commands.h"
 #include "context.h"
 
-#include <time.h>
-
 static const struct cli_option options[] = {
     {"ttl", "S", "run: seconds it is held without renewal (else 30)"},
     {"wait", "S", "run: seconds to wait while somebody else holds it (else not at all)"},
@@ -55,25 +53,6 @@ static void close_coord(tears_coord **coord)
 
 /* ---- list and show ---- */
 
-static int64_t calendar_us(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail for this clock */
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-static void put_time(int64_t us, struct cli_text *out)
-{
-    const time_t seconds = (time_t)(us / 1000000);
-    struct tm parts;
-    char text[40];
-
-    if (gmtime_r(&seconds, &parts) == NULL ||
-        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
-        text[0] = '\0';
-    cli_text_put_c(out, text);
-}
-
 static void put_json_entry(const struct tears_lease_entry *entry, struct cli_text *out)
 {
     cli_text_put_c(out, "{\"name\":");
@@ -86,9 +65,9 @@ static void put_json_entry(const struct tears_lease_entry *entry, struct cli_tex
     cli_text_put_c(out, ",\"corrupt\":false,\"holder\":");
     cli_text_put_json(out, entry->holder);
     cli_text_put_c(out, ",\"acquired_at\":\"");
-    put_time(entry->acquired_us, out);
+    cli_text_put_time(out, entry->acquired_us);
     cli_text_put_c(out, "\",\"expires_at\":\"");
-    put_time(entry->expires_us, out);
+    cli_text_put_time(out, entry->expires_us);
     cli_text_printf(out, "\",\"ttl_ms\":%llu,\"revision\":%llu}", (unsigned long long)entry->ttl_ms,
                     (unsigned long long)entry->revision);
 }
@@ -96,7 +75,7 @@ static void put_json_entry(const struct tears_lease_entry *entry, struct cli_tex
 /* By this machine's calendar against the holder's: for people, and said so in the help. */
 static void put_rest(const struct tears_lease_entry *entry, struct cli_text *out)
 {
-    const int64_t rest_us = entry->expires_us - calendar_us();
+    const int64_t rest_us = entry->expires_us - cli_calendar_us();
     if (entry->is_corrupt != 0) {
         cli_text_put_c(out, "no lease; tears lease break removes it");
         return;
@@ -112,7 +91,7 @@ static void put_row(const struct tears_lease_entry *entry, struct cli_grid *grid
     cli_grid_put(grid, entry->name);
     cli_grid_put(grid, entry->is_corrupt != 0 ? TEARS_STR("?") : entry->holder);
     if (entry->is_corrupt == 0)
-        put_time(entry->acquired_us, &text);
+        cli_text_put_time(&text, entry->acquired_us);
     cli_grid_put(grid, cli_text_str(&text));
     cli_text_clear(&text);
     put_rest(entry, &text);

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- errors ---- */
@@ -285,6 +286,24 @@ void cli_text_put_duration(struct cli_text *text, double seconds)
         cli_text_printf(text, "%.1f ms", seconds * 1e3);
     else
         cli_text_printf(text, "%.1f s", seconds);
+}
+
+int64_t cli_calendar_us(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail for this clock */
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+void cli_text_put_time(struct cli_text *text, int64_t us)
+{
+    const time_t seconds = (time_t)(us / 1000000);
+    struct tm parts;
+    char moment[40];
+
+    if (gmtime_r(&seconds, &parts) != NULL &&
+        strftime(moment, sizeof moment, "%Y-%m-%dT%H:%M:%SZ", &parts) > 0)
+        cli_text_put_c(text, moment);
 }
 
 void cli_text_put_bytes(struct cli_text *text, uint64_t bytes)

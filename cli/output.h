@@ -50,6 +50,12 @@ size_t cli_terminal_width(void);
 /* A duration in seconds as people read it: "412 ns", "3.2 us", "1.4 ms", "2.0 s". */
 void cli_text_put_duration(struct cli_text *text, double seconds);
 
+/* A moment, in microseconds since 1970: "2026-01-31T12:00:00Z". */
+void cli_text_put_time(struct cli_text *text, int64_t us);
+
+/* The calendar now, in microseconds since 1970. */
+int64_t cli_calendar_us(void);
+
 /* A size as people read it: "512 B", "64.0 MiB". */
 void cli_text_put_bytes(struct cli_text *text, uint64_t bytes);
 

@@ -10,6 +10,12 @@
 
 #include "commands.h"
 
+static const struct cli_option options[] = {
+    {"deferred", "TABLES", "tables whose writes are deferred, separated by commas"},
+    {"journal", "PATH", "where they wait (else TEARS_JOURNAL, else beside the database)"},
+    {NULL, NULL, NULL},
+};
+
 static void shell_done(struct cli_shell *shell)
 {
     cli_memory_done(&shell->memory);
@@ -47,6 +53,8 @@ static int run_shell(const struct cli_args *args)
     CLI_AUTO(shell_done) struct cli_shell shell = {0};
     CLI_AUTO(cli_lines_done) struct cli_lines lines = {0};
 
+    if (cli_flag(args, "journal") && !cli_flag(args, "deferred"))
+        return cli_fail(args, CLI_EXIT_USAGE, "USAGE", "--journal goes with --deferred TABLES");
     CLI_TRY(cli_open(args, &shell.context));
     if (cli_memory_init(&shell.memory, shell.context.client) != TEARS_OK)
         return cli_fail(args, CLI_EXIT_BROKEN, "NO_MEMORY", "%s",
@@ -71,17 +79,25 @@ const struct cli_command cli_shell = {
         "{\"ok\":true,\"row\":{...},\"tier\":\"l1\",\"version\":\"7\",\"degraded\":[],\"us\":1.3}\n"
         "  {\"ok\":false,\"status\":\"CONFLICT\",\"error\":\"...\"}\n"
         "\n"
-        "verbs: get, getmany, field, set, insert, delete, evict, invalidate, ensure, begin, "
-        "commit, rollback,\n"
-        "stats, sleep, help, quit.  `set` is based on the row last read for its key, so somebody "
-        "else's change\n"
-        "shows as a conflict, with the winning row; the next `set` is then based on that one.\n"
+        "verbs: get, getmany, field, set, put, insert, delete, evict, invalidate, ensure, flush, "
+        "begin, commit,\n"
+        "rollback, explain, status, stats, sleep, help, quit.  `set` is based on the row last read "
+        "for its key, so\n"
+        "somebody else's change shows as a conflict, with the winning row; the next `set` is then "
+        "based on that\n"
+        "one.  `put` sets one value of whatever row is there.\n"
         "\n"
         "Words may be quoted: name=\"Ada Lovelace\" (with the escapes of JSON) or "
         "'tags:=[\"a\",\"b\"]' (only \\' and\n"
         "\\\\ are escapes).\n"
         "\n"
+        "With --deferred, writes of those tables are saved to a journal and reach the database "
+        "later: every 30\n"
+        "seconds, on `flush`, and when the shell ends.  The tier \"pending\" answers reads of "
+        "them.\n"
+        "\n"
         "  printf 'get packages dpkg\\nget packages dpkg\\n' | tears shell\n",
+    .options = options,
     .run = run_shell,
     .word_min = 0,
     .word_max = 0,

@@ -18,6 +18,7 @@ enum cli_shape {
     CLI_SHAPE_STATS,
     CLI_SHAPE_EXPLANATION,
     CLI_SHAPE_STATUS,
+    CLI_SHAPE_FLUSH,
     CLI_SHAPE_TEXT
 };
 
@@ -33,6 +34,7 @@ struct cli_answer {
     size_t found;
     const struct tears_explanation *explanation;
     struct tears_collection_status in_force;
+    struct tears_flush_result flushed;
     struct cli_text text;
     bool tiered; /* a tier was asked */
     uint32_t tier;

@@ -11,6 +11,8 @@
 
 #include "explanation.h"
 
+#include <stddef.h>
+
 /* ---- parts ---- */
 
 static void put_row(const tears_entity *row, struct cli_text *line)
@@ -47,74 +49,112 @@ static void put_degraded(uint32_t degraded, struct cli_text *line)
     cli_text_put_char(line, ']');
 }
 
+/* The counters of struct tears_client_stats, in its order. */
+static const struct {
+    const char *name;
+    size_t offset;
+} counters[] = {
+#define COUNTER(name) #name, offsetof(struct tears_client_stats, name)
+    {COUNTER(l1_hits)},
+    {COUNTER(l1_misses)},
+    {COUNTER(l1_negative_hits)},
+    {COUNTER(l1_rows)},
+    {COUNTER(l1_bytes)},
+    {COUNTER(l1_bytes_max)},
+    {COUNTER(l1_evictions)},
+    {COUNTER(l1_payload_bytes)},
+    {COUNTER(l1_stale_fills)},
+    {COUNTER(l2_hits)},
+    {COUNTER(l2_misses)},
+    {COUNTER(l2_errors)},
+    {COUNTER(l2_damaged)},
+    {COUNTER(l2_puts)},
+    {COUNTER(l2_put_conflicts)},
+    {COUNTER(l2_fills)},
+    {COUNTER(l2_fills_lost)},
+    {COUNTER(l2_connected)},
+    {COUNTER(l3_reads)},
+    {COUNTER(l3_rows_read)},
+    {COUNTER(l3_writes)},
+    {COUNTER(l3_conflicts)},
+    {COUNTER(flights_joined)},
+    {COUNTER(notices_sent)},
+    {COUNTER(notices_received)},
+    {COUNTER(notices_own)},
+    {COUNTER(notices_ignored)},
+    {COUNTER(notices_rejected)},
+    {COUNTER(degraded_writes)},
+    {COUNTER(l2_repairs_waiting)},
+    {COUNTER(feed_events)},
+    {COUNTER(feed_events_own)},
+    {COUNTER(feed_gaps)},
+    {COUNTER(feed_losses)},
+    {COUNTER(l1_suspects)},
+    {COUNTER(l1_verified)},
+    {COUNTER(stale_served)},
+    {COUNTER(early_refreshes)},
+    {COUNTER(fill_leases_won)},
+    {COUNTER(fill_leases_waited)},
+    {COUNTER(fill_leases_expired)},
+    {COUNTER(strong_reads)},
+    {COUNTER(announcements)},
+    {COUNTER(mutations)},
+    {COUNTER(mutation_retries)},
+    {COUNTER(outbox_notes)},
+    {COUNTER(outbox_corrections)},
+    {COUNTER(pending_rows)},
+    {COUNTER(pending_bytes)},
+    {COUNTER(pending_parked)},
+    {COUNTER(pending_oldest_ms)},
+    {COUNTER(pending_reads)},
+    {COUNTER(deferred_saves)},
+    {COUNTER(deferred_coalesced)},
+    {COUNTER(journal_commits)},
+    {COUNTER(journal_bytes)},
+    {COUNTER(journal_damaged)},
+    {COUNTER(flushed_rows)},
+    {COUNTER(flush_batches)},
+    {COUNTER(flush_retries)},
+    {COUNTER(flush_conflicts)},
+    {COUNTER(dead_letters)},
+    {COUNTER(dirty_puts)},
+#undef COUNTER
+};
+
+static uint64_t counter_value(const struct tears_client_stats *stats, size_t offset)
+{
+    uint64_t value = 0;
+    memcpy(&value, (const char *)stats + offset, sizeof value);
+    return value;
+}
+
 /* As members of a JSON object, or one on a line for people. */
 static void put_stats(tears_client *client, bool human, struct cli_text *line)
 {
-    struct tears_client_stats stats = {.size = sizeof stats};
+    struct tears_client_stats stats = TEARS_CLIENT_STATS_INIT;
+
     tears_client_stats(client, &stats);
-    const struct {
-        const char *name;
-        uint64_t value;
-    } counters[] = {
-        {"l1_hits", stats.l1_hits},
-        {"l1_misses", stats.l1_misses},
-        {"l1_negative_hits", stats.l1_negative_hits},
-        {"l1_rows", stats.l1_rows},
-        {"l1_bytes", stats.l1_bytes},
-        {"l1_bytes_max", stats.l1_bytes_max},
-        {"l1_evictions", stats.l1_evictions},
-        {"l1_payload_bytes", stats.l1_payload_bytes},
-        {"l1_stale_fills", stats.l1_stale_fills},
-        {"l2_hits", stats.l2_hits},
-        {"l2_misses", stats.l2_misses},
-        {"l2_errors", stats.l2_errors},
-        {"l2_damaged", stats.l2_damaged},
-        {"l2_puts", stats.l2_puts},
-        {"l2_put_conflicts", stats.l2_put_conflicts},
-        {"l2_fills", stats.l2_fills},
-        {"l2_fills_lost", stats.l2_fills_lost},
-        {"l2_connected", stats.l2_connected},
-        {"l3_reads", stats.l3_reads},
-        {"l3_rows_read", stats.l3_rows_read},
-        {"l3_writes", stats.l3_writes},
-        {"l3_conflicts", stats.l3_conflicts},
-        {"flights_joined", stats.flights_joined},
-        {"notices_sent", stats.notices_sent},
-        {"notices_received", stats.notices_received},
-        {"notices_own", stats.notices_own},
-        {"notices_ignored", stats.notices_ignored},
-        {"notices_rejected", stats.notices_rejected},
-        {"degraded_writes", stats.degraded_writes},
-        {"l2_repairs_waiting", stats.l2_repairs_waiting},
-        {"feed_events", stats.feed_events},
-        {"feed_events_own", stats.feed_events_own},
-        {"feed_gaps", stats.feed_gaps},
-        {"feed_losses", stats.feed_losses},
-        {"l1_suspects", stats.l1_suspects},
-        {"l1_verified", stats.l1_verified},
-        {"stale_served", stats.stale_served},
-        {"early_refreshes", stats.early_refreshes},
-        {"fill_leases_won", stats.fill_leases_won},
-        {"fill_leases_waited", stats.fill_leases_waited},
-        {"fill_leases_expired", stats.fill_leases_expired},
-        {"strong_reads", stats.strong_reads},
-        {"announcements", stats.announcements},
-        {"mutations", stats.mutations},
-        {"mutation_retries", stats.mutation_retries},
-        {"outbox_notes", stats.outbox_notes},
-        {"outbox_corrections", stats.outbox_corrections},
-    };
     for (size_t i = 0; i < CLI_COUNT(counters); i++) {
         const char *separator = i == 0 ? "" : (human ? "\n" : ",");
+        const uint64_t value = counter_value(&stats, counters[i].offset);
         if (human)
             cli_text_printf(line, "%s%-20s", separator, counters[i].name);
         else
             cli_text_printf(line, "%s\"%s\":", separator, counters[i].name);
         if (human)
-            cli_text_put_count(line, counters[i].value);
+            cli_text_put_count(line, value);
         else
-            cli_text_printf(line, "%llu", (unsigned long long)counters[i].value);
+            cli_text_printf(line, "%llu", (unsigned long long)value);
     }
+}
+
+static void put_flushed(const struct tears_flush_result *flushed, bool human, struct cli_text *line)
+{
+    cli_text_printf(line,
+                    human ? "written %llu, still pending %llu (%llu parked), refused %llu"
+                          : "{\"written\":%llu,\"waiting\":%llu,\"parked\":%llu,\"dead\":%llu}",
+                    (unsigned long long)flushed->written, (unsigned long long)flushed->waiting,
+                    (unsigned long long)flushed->parked, (unsigned long long)flushed->dead);
 }
 
 /* ---- for programs ---- */
@@ -166,6 +206,10 @@ static void put_shape(struct cli_shell *shell, const struct cli_answer *answer,
     case CLI_SHAPE_STATUS:
         cli_text_put_c(line, ",\"in_force\":");
         cli_status_put(&answer->in_force, false, line);
+        break;
+    case CLI_SHAPE_FLUSH:
+        cli_text_put_c(line, ",\"flush\":");
+        put_flushed(&answer->flushed, false, line);
         break;
     case CLI_SHAPE_TEXT:
         cli_text_put_c(line, ",\"text\":");
@@ -248,6 +292,9 @@ static int print_shape(struct cli_shell *shell, const struct cli_answer *answer)
         return cli_explanation_print(shell->context.args, answer->explanation);
     case CLI_SHAPE_STATUS:
         cli_status_put(&answer->in_force, true, &line);
+        break;
+    case CLI_SHAPE_FLUSH:
+        put_flushed(&answer->flushed, true, &line);
         break;
     case CLI_SHAPE_TEXT:
         cli_text_put(&line, cli_text_str(&answer->text));

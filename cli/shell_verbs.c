@@ -190,6 +190,56 @@ static void verb_delete(struct cli_shell *shell, const struct tears_str *words, 
         cli_answer_absent(&subject, answer);
 }
 
+/* COLUMN VALUE is read as column=value, and `COLUMN: JSON` as column:=json. */
+static bool read_field(struct cli_shell *shell, const struct tears_str *words,
+                       struct cli_subject *subject, struct cli_answer *answer)
+{
+    CLI_AUTO(cli_text_done) struct cli_text field = {0};
+
+    cli_text_put(&field, words[0]);
+    cli_text_put_char(&field, '=');
+    cli_text_put(&field, words[1]);
+    char *word = tears_session_alloc(shell->context.session, field.len);
+    if (word == NULL) {
+        cli_answer_fail(answer, TEARS_NO_MEMORY, tears_status_text(TEARS_NO_MEMORY));
+        return false;
+    }
+    memcpy(word, field.ptr, field.len); /* the value may point into it */
+    const struct tears_str text = tears_str_n(word, field.len);
+    return cli_subject_fields(shell, &text, 1, subject, answer);
+}
+
+static void verb_put(struct cli_shell *shell, const struct tears_str *words, size_t count,
+                     struct cli_answer *answer)
+{
+    CLI_AUTO(cli_subject_done) struct cli_subject subject = {0};
+
+    if (!cli_subject_row(shell, words, count - 2, &subject, answer) ||
+        !read_field(shell, words + count - 2, &subject, answer))
+        return;
+    const double started = cli_now();
+    const tears_status status =
+        tears_put_field(shell->context.session, subject.table, subject.key, subject.key_count,
+                        subject.fields[0].name, subject.fields[0].value);
+    cli_answer_conclude(shell, answer, status, started);
+    cli_memory_forget(&shell->memory, cli_text_str(&subject.id)); /* the row has moved on */
+    if (status == TEARS_NOT_FOUND)
+        cli_answer_absent(&subject, answer);
+}
+
+static void verb_flush(struct cli_shell *shell, const struct tears_str *words, size_t count,
+                       struct cli_answer *answer)
+{
+    const double started = cli_now();
+
+    answer->flushed = (struct tears_flush_result)TEARS_FLUSH_RESULT_INIT;
+    const tears_status status =
+        tears_flush(shell->context.session, words, count, 0, &answer->flushed);
+    cli_answer_conclude(shell, answer, status, started);
+    answer->tier = TEARS_TIER_NONE;
+    answer->shape = CLI_SHAPE_FLUSH;
+}
+
 /* ---- caches ---- */
 
 /* A call of the library that takes a row's key and gives nothing but its status. */
@@ -363,11 +413,14 @@ const struct cli_verb cli_verbs[] = {
     {"getmany", "TABLE KEY1 KEY2...", "many rows in few round trips", 2, WORDS_MAX, verb_getmany},
     {"field", "TABLE KEY... COLUMN", "one value of a row", 3, WORDS_MAX, verb_field},
     {"set", "TABLE KEY... column=value...", "change the row read last", 2, WORDS_MAX, verb_set},
+    {"put", "TABLE KEY... COLUMN VALUE", "set one value, whatever else has changed", 4, WORDS_MAX,
+     verb_put},
     {"insert", "TABLE column=value...", "add a row", 2, WORDS_MAX, verb_insert},
     {"delete", "TABLE KEY...", "remove a row", 2, WORDS_MAX, verb_delete},
     {"evict", "TABLE KEY...", "drop a row from this process's L1", 2, WORDS_MAX, verb_evict},
     {"invalidate", "TABLE KEY...", "drop a row from every cache", 2, WORDS_MAX, verb_invalidate},
     {"ensure", "TABLE KEY1 KEY2...", "bring rows into L1", 2, WORDS_MAX, verb_ensure},
+    {"flush", "[TABLE...]", "write what is pending to the database", 0, WORDS_MAX, verb_flush},
     {"begin", "", "start a transaction", 0, 0, verb_begin},
     {"commit", "", "end it, keep its writes", 0, 0, verb_commit},
     {"rollback", "", "end it, undo its writes", 0, 0, verb_rollback},
