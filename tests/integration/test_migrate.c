@@ -10,9 +10,11 @@
 #include <cmocka.h>
 // clang-format on
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SQLITE, POSTGRES };
 
@@ -752,6 +754,87 @@ static void phases_go_on_where_they_were(void **state)
     migrate_place_remove(&place);
 }
 
+/* ---- settings and locks ---- */
+
+static void settings_end_with_their_version(void **state)
+{
+    struct migrate_place place;
+    migrate_place_make(&place, wants_postgres(state));
+    struct tears_migration_def versions[] = {
+        migrate_sql(1, "PRAGMA foreign_keys = OFF", ""),
+        migrate_sql(2, "CREATE TABLE seen AS SELECT foreign_keys AS n FROM pragma_foreign_keys",
+                    "")};
+    if (place.is_postgres) {
+        versions[0].up_sql = TEARS_STR("SET work_mem = '3MB'");
+        versions[1].up_sql = TEARS_STR("CREATE TABLE seen AS SELECT"
+                                       " (current_setting('work_mem') <> '3MB')::int AS n");
+    }
+    migrate_add(&place, "p", versions, 2);
+    migrate_up(&place, 2);
+    assert_int_equal(migrate_place_number(&place, "SELECT n FROM seen"), 1);
+    migrate_place_remove(&place);
+}
+
+/* The Python package does not take the lock: it enters the version in the last moment. */
+static void enter_as_python(void *owner, const struct tears_migrate_event *event)
+{
+    struct migrate_place *place = owner;
+    if (event->kind == TEARS_MIGRATE_STARTED && event->version == 2)
+        migrate_place_sql(place, "INSERT INTO _schema_migrations (version, package, description)"
+                                 " VALUES (2, 'users', 'v002_add_email')");
+}
+
+static void a_runner_without_the_lock_is_noticed(void **state)
+{
+    struct migrate_place place;
+    migrate_place_make(&place, wants_postgres(state));
+    place.options.progress = enter_as_python;
+    place.options.progress_owner = &place;
+    migrate_place_anew(&place);
+    add_three(&place);
+    uint64_t applied = 0;
+    struct tears_migrate_request request = TEARS_MIGRATE_REQUEST_INIT;
+    request.has_target = 1;
+    request.target = 2;
+    assert_int_equal(tears_migrate_up(place.migrator, &request, &applied), TEARS_OK);
+    assert_int_equal(applied, 1);
+    assert_int_equal(migrate_place_number(&place, "SELECT count(email) FROM users"), -1);
+    migrate_place_remove(&place);
+}
+
+/* Somebody reads the table for a while (W-15). */
+static void *read_for_a_while(void *owner)
+{
+    struct migrate_place *place = owner;
+    usleep(400000);
+    if (tears_rollback(place->session) != TEARS_OK)
+        abort();
+    return NULL;
+}
+
+static void a_busy_table_is_tried_again(void **state)
+{
+    struct migrate_place place;
+    pthread_t reader;
+    (void)state;
+    migrate_place_make(&place, true);
+    migrate_place_sql(&place, "CREATE TABLE users (id INTEGER)");
+    place.options.table_lock_ms = 50;
+    migrate_place_anew(&place);
+    const struct tears_migration_def version = migrate_sql(
+        1, "CREATE TABLE first (x INTEGER); ALTER TABLE users ADD COLUMN x INTEGER", "");
+    migrate_add(&place, "p", &version, 1);
+    assert_int_equal(tears_begin(place.session), TEARS_OK);
+    assert_int_equal(migrate_place_number(&place, "SELECT count(*) FROM users"), 0);
+    assert_int_equal(pthread_create(&reader, NULL, read_for_a_while, &place), 0);
+    uint64_t applied = 0;
+    const tears_status status = tears_migrate_up(place.migrator, NULL, &applied);
+    assert_int_equal(pthread_join(reader, NULL), 0);
+    assert_int_equal(status, TEARS_OK);
+    assert_int_equal(applied, 1);
+    migrate_place_remove(&place);
+}
+
 int main(void)
 {
     static int kinds[] = {SQLITE, POSTGRES};
@@ -783,6 +866,9 @@ int main(void)
                                        BOTH(directories_are_checked),
                                        BOTH(alone_goes_on_behind_a_failure),
                                        BOTH(functions_must_say_that_they_are_alone),
-                                       BOTH(phases_go_on_where_they_were)};
+                                       BOTH(phases_go_on_where_they_were),
+                                       BOTH(settings_end_with_their_version),
+                                       BOTH(a_runner_without_the_lock_is_noticed),
+                                       cmocka_unit_test(a_busy_table_is_tried_again)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

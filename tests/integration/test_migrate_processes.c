@@ -38,6 +38,7 @@ static void add(struct migrate_place *place)
         migrate_sql(1, "CREATE TABLE log (n INTEGER); INSERT INTO log VALUES (1)", ""),
         migrate_sql(2, "CREATE INDEX log_n ON log (n); INSERT INTO log VALUES (2)", ""),
         migrate_sql(3, "INSERT INTO log VALUES (3); ALTER TABLE log ADD COLUMN x TEXT", "")};
+    versions[1].flags = TEARS_MIGRATION_NO_TRANSACTION;
     /* It waits for whoever waits for the migrator with an open statement. */
     if (place->is_postgres)
         versions[1].up_sql =
