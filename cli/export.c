@@ -25,6 +25,8 @@ enum { PAGE_ROWS = 1000 };
 static const struct cli_option options[] = {
     {"format", "jsonl|csv", "what to write, when the file's name does not say it (else jsonl)"},
     {"force", NULL, "overwrite a file that exists"},
+    {"partition", "VALUE",
+     "rows of this partition; may be repeated (a table with a partition column needs it)"},
     {NULL, NULL, NULL},
 };
 
@@ -116,6 +118,40 @@ static int write_out(struct export *export, const struct cli_text *out)
     return CLI_EXIT_OK;
 }
 
+/* The column that rows are partitioned by; SIZE_MAX: none. */
+static size_t partition_column(const tears_schema *schema, struct tears_column_info *info_out)
+{
+    for (size_t i = 0; i < tears_schema_column_count(schema); i++)
+        if (tears_schema_column(schema, i, info_out) == TEARS_OK && info_out->partition)
+            return i;
+    return SIZE_MAX;
+}
+
+/* The partitions that are asked for; they belong to the session, so they are made for each page. */
+static tears_status read_partitions(struct export *export, const tears_partitions **partitions_out)
+{
+    const struct cli_args *args = export->args;
+    tears_session *session = export->onerow.context.session;
+    const tears_schema *schema = export->onerow.target.schema;
+    struct tears_column_info info;
+    size_t count = 0;
+
+    if (cli_option(args, "partition") == NULL)
+        return TEARS_OK;
+    if (partition_column(schema, &info) == SIZE_MAX) /* which the library then says */
+        return tears_partitions_new(session, export->onerow.table, NULL, 0, partitions_out);
+    struct tears_value *values = cli_alloc(args->given_count, sizeof *values);
+    tears_status status = TEARS_OK;
+    for (size_t i = 0; i < args->given_count && status == TEARS_OK; i++)
+        if (strcmp(args->given[i].option->name, "partition") == 0)
+            status = tears_value_parse(session, schema, info.name,
+                                       tears_str_c(args->given[i].value), &values[count++]);
+    if (status == TEARS_OK)
+        status = tears_partitions_new(session, export->onerow.table, values, count, partitions_out);
+    free(values);
+    return status;
+}
+
 static int export_page(struct export *export, bool *end_out)
 {
     CLI_AUTO(cli_text_done) struct cli_text out = {0};
@@ -125,7 +161,9 @@ static int export_page(struct export *export, bool *end_out)
 
     page_options.row_max = PAGE_ROWS;
     page_options.cursor = tears_str_c(export->resume.cursor);
-    tears_status status = tears_page_read(session, export->onerow.table, &page_options, &page);
+    tears_status status = read_partitions(export, &page_options.partitions);
+    if (status == TEARS_OK)
+        status = tears_page_read(session, export->onerow.table, &page_options, &page);
     for (size_t i = 0; status == TEARS_OK && i < page.count; i++)
         status = put_row(export, page.entities[i], &out);
     if (status != TEARS_OK)

@@ -87,6 +87,25 @@ an_owner_has_its_own()
     expect 0
 }
 
+partitions_are_exported_by_name()
+{
+    echo '{"name": "cli_parts", "primary_key": ["agent", "id"], "columns": [
+     {"name": "agent", "column_type": "text", "partition": true},
+     {"name": "id", "column_type": "bigint"}]}' | "$tears" table create - > /dev/null
+    printf '{"agent":"a","id":1}\n{"agent":"b","id":1}\n{"agent":"c","id":1}\n' > "$folder/parts.jsonl"
+    run import cli_parts "$folder/parts.jsonl"
+    expect 0
+    run export cli_parts
+    expect 4 "a filter on 'agent', or partitions, is missing"
+    run export cli_parts --partition a --partition c
+    expect 0
+    same "$(fields agent | tr '\n' ' ')" 'a c '
+    run scan cli_parts
+    expect 4 'is missing'
+    run scan cli_parts --where agent=b --json
+    same "$(fields agent)" b
+}
+
 definition integer > "$folder/first.json"
 definition bigint > "$folder/second.json"
 TEARS_L3_URL=sqlite:$folder/app.db
@@ -94,6 +113,7 @@ export TEARS_L3_URL
 what_is_wrong_is_said
 a_table_is_made_described_and_dropped
 an_owner_has_its_own
+partitions_are_exported_by_name
 
 [ -n "${TEARS_TEST_PG_URL:-}" ] || exit 0
 schema=cli_table_$$

@@ -454,6 +454,36 @@ static void differences_are_told_one_by_one(void **state)
     assert_string_equal(difference(&result, "primary key", "", "columns")->found.ptr, "a, b");
 }
 
+/* The types of enum columns stay when their table is dropped. */
+static void labels_of_an_older_type_are_a_difference(void **state)
+{
+    (void)state;
+    const struct process *p = &world.here;
+    struct tears_table_result result;
+    static const char one[] =
+        "{\"name\": \"labelled\", \"columns\": ["
+        "{\"name\": \"id\", \"column_type\": \"bigint\"},"
+        "{\"name\": \"kind\", \"column_type\": \"enum\", \"enum_name\": \"labelled_kind\","
+        " \"enum_values\": [\"a\", \"b\"]}]}";
+    static const char other[] =
+        "{\"name\": \"labelled\", \"columns\": ["
+        "{\"name\": \"id\", \"column_type\": \"bigint\"},"
+        "{\"name\": \"kind\", \"column_type\": \"enum\", \"enum_name\": \"labelled_kind\","
+        " \"enum_values\": [\"a\", \"c\"]}]}";
+    if (!world.is_postgresql)
+        return;
+    create(p, p->ada, one);
+    expect_failure(p, try_create(p, p->ada, other, &result), TEARS_INVALID, "labels is 'a, b'");
+    expect_ok(p, tears_data_drop_table(p->session, p->ada, TEARS_STR("labelled")));
+    expect_failure(p, try_create(p, p->ada, other, &result), TEARS_INVALID, "labels is 'a, b'");
+    const struct tears_str *names = NULL;
+    size_t count = 0;
+    expect_ok(p, tears_data_tables(p->session, p->ada, &names, &count));
+    for (size_t i = 0; i < count;
+         i++) /* nothing of the table that did not come out right is left */
+        assert_string_not_equal(names[i].ptr, "labelled");
+}
+
 /* The database's own words for the same are no difference, and neither is an administrator's index. */
 static void other_words_are_no_difference(void **state)
 {
@@ -897,6 +927,7 @@ static void a_table_of_others_is_adopted(void **state)
         cmocka_unit_test(two_owners_never_meet),                                                   \
         cmocka_unit_test(collections_are_locked_optimistically),                                   \
         cmocka_unit_test(a_table_is_made_once), cmocka_unit_test(differences_are_told_one_by_one), \
+        cmocka_unit_test(labels_of_an_older_type_are_a_difference),                                \
         cmocka_unit_test(other_words_are_no_difference),                                           \
         cmocka_unit_test(composite_keys_defaults_and_references_work),                             \
         cmocka_unit_test(many_may_create_at_once),                                                 \
