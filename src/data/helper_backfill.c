@@ -155,6 +155,16 @@ static void put_comparison(const struct walk *walk, const char *operator, struct
     t3_words_put(words, ")");
 }
 
+/* `a, b` */
+static void put_list(const struct walk *walk, struct t3_words *words)
+{
+    for (size_t i = 0; i < walk->key_count; i++) {
+        t3_words_put(words, i > 0 ? ", " : "");
+        t3_words_put_name(words, walk->keys[i]);
+    }
+}
+
+/* Literals are made outside: of one row, not of all that are passed over. */
 static void put_look_ahead(const struct walk *walk, struct t3_words *words)
 {
     const bool is_lite = t3_helper_is_lite(walk->migration);
@@ -165,17 +175,17 @@ static void put_look_ahead(const struct walk *walk, struct t3_words *words)
         t3_words_put_name(words, walk->keys[i]);
         t3_words_put(words, is_lite ? ")" : "::text)");
     }
+    t3_words_put(words, " FROM (SELECT ");
+    put_list(walk, words);
     t3_words_put(words, " FROM ");
     t3_words_put_str(words, walk->table_text);
     if (walk->place.len > 0) {
         t3_words_put(words, " WHERE ");
         put_comparison(walk, " > ", t3_buf_str(&walk->place), words);
     }
-    for (size_t i = 0; i < walk->key_count; i++) {
-        t3_words_put(words, i == 0 ? " ORDER BY " : ", ");
-        t3_words_put_name(words, walk->keys[i]);
-    }
-    const int len = snprintf(limit, sizeof limit, " LIMIT 1 OFFSET %llu",
+    t3_words_put(words, " ORDER BY ");
+    put_list(walk, words);
+    const int len = snprintf(limit, sizeof limit, " LIMIT 1 OFFSET %llu) AS batch",
                              (unsigned long long)walk->given.batch_rows - 1);
     t3_words_put_str(words, tears_str_n(limit, (size_t)len));
 }
