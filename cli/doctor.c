@@ -116,7 +116,7 @@ static void report_owner(struct journal_report *report)
 static void report_pending(struct journal_report *report)
 {
     const struct tears_journal_status *status = &report->status;
-    const bool is_old = status->pending > 0 && cli_calendar_us() - status->oldest_us > OLD_US;
+    const bool is_old = status->oldest_us != 0 && cli_calendar_us() - status->oldest_us > OLD_US;
     const char *advice = is_old ? "they are old: `tears pending list` shows what they are" : "";
 
     if (status->is_owned == 0 && status->pending > 0)

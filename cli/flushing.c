@@ -265,7 +265,12 @@ int cli_flush_open(const struct cli_args *args, struct cli_flushing *flushing)
     options.flush_tables = cli_text_str(&tables);
     options.flush_strategy = TEARS_FLUSH_ON_CHECKPOINT;
     cli_flushes_itself(args, &options);
-    CLI_TRY(open_client(args, &options, flushing));
+    const int opened = open_client(args, &options, flushing);
+    if (opened != CLI_EXIT_OK) {
+        cli_note("%llu writes are pending, safe in the journal " CLI_STR_FMT,
+                 (unsigned long long)status.pending, CLI_STR_ARG(status.path));
+        return opened;
+    }
     for (size_t i = 0; i < flushing->table_count; i++) {
         tears_collection *table = NULL;
         CLI_TRY(cli_table(flushing->context, flushing->tables[i], &table));

@@ -167,6 +167,8 @@ static void put_pending(const struct tears_journal_status *status, struct cli_te
         return;
     cli_text_put_c(out, ", ");
     cli_text_put_bytes(out, status->pending_bytes);
+    if (status->oldest_us == 0)
+        return; /* it is damaged */
     cli_text_put_c(out, ", the oldest for ");
     cli_text_put_age(out, status->oldest_us);
 }

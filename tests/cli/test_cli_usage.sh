@@ -6,10 +6,10 @@ export TEARS_L3_URL="sqlite:$folder/usage.db"
 # Help.
 run help
 expect 0 '^usage: tears '
-for command in get set insert delete scan import export tables describe doctor explain watch bench shell help; do
+for command in get set insert delete scan import export tables describe doctor explain watch pending dead bench shell help; do
     grep -q "^  $command " "$out" || fail "help does not list $command"
 done
-for command in get set insert delete scan import export tables describe doctor explain watch bench shell; do
+for command in get set insert delete scan import export tables describe doctor explain watch pending dead bench shell; do
     run help $command
     expect 0 "^usage: tears $command"
     grep -q "^  .*tears.* $command" "$out" || fail "no example for $command"
