@@ -105,7 +105,7 @@ struct t3_journal_death {
 
 /*
  * Ends a batch, in one durable step: records that landed go away if they are still at that seq (one whose seq has moved stays: what was changed
- * since is yet to be written), deaths become dead letters, `puts` are written.
+ * since is yet to be written), `puts` are written, then deaths become dead letters (as their puts have left them).
  */
 struct t3_journal_landing {
     uint64_t batch; /* 0: of no batch */

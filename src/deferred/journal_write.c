@@ -185,9 +185,9 @@ static tears_status land(struct t3_journal *journal, const struct t3_journal_lan
     T3_TRY(t3_journal_begin(journal, deadline, &conn, error_out));
     T3_TRY(t3_journal_reserve(conn, &journal->ids, new_count, &reserved, error_out));
     T3_TRY(end_records(conn, landing->landed, landing->landed_count, error_out));
+    T3_TRY(write_puts(journal, conn, landing->puts, landing->put_count, error_out));
     for (size_t i = 0; i < landing->death_count; i++)
         T3_TRY(bury(conn, &landing->deaths[i], error_out));
-    T3_TRY(write_puts(journal, conn, landing->puts, landing->put_count, error_out));
     T3_TRY(end_flight(conn, landing->batch, error_out));
     T3_TRY(t3_journal_commit(journal, conn, error_out));
     journal->ids.reserved = reserved;

@@ -157,7 +157,7 @@ enum t3_pending_fate {
     T3_FATE_BACK,     /* not written: it waits again */
     T3_FATE_PARKED,   /* the same, and it is not collected before t3_pending_unpark; what follows it is joined to it */
     T3_FATE_REPLACED, /* not written: `record` takes its place (after a merge); what follows it is joined to that */
-    T3_FATE_DEAD /* refused for good: a dead letter; what follows it for the same key goes with it */
+    T3_FATE_DEAD /* refused for good: a dead letter; what follows it for the same key goes with it, in the same letter */
 };
 
 struct t3_pending_end {

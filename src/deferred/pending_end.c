@@ -26,7 +26,8 @@ struct step {
     const struct t3_pending_end *end;
     struct t3_entry *first;
     struct t3_entry *follower; /* NULL: none, or it stays as it is */
-    struct t3_entry *made;     /* takes the place of both; NULL: nothing does */
+    struct t3_entry
+        *made; /* takes the place of both, in the index or among the dead; NULL: nothing does */
 };
 
 /* All of them, and what the journal is told. */
@@ -146,21 +147,49 @@ static tears_status plan_replacement(struct plan *plan, struct step *step)
     return plan_join(plan, step, &record, ++plan->pending->seq);
 }
 
-static tears_status plan_deaths(struct plan *plan, struct step *step)
+/* A follower that cannot be joined to what it follows dies beside it, as a write of its own: what it followed may never come back. */
+static tears_status plan_death_of_follower(struct plan *plan, struct step *step)
 {
     const struct t3_pending_end *end = step->end;
-    plan->deaths[plan->landing.death_count++] =
-        (struct t3_journal_death){end->ref.id, end->dependants, end->sqlstate, end->message};
-    if (step->follower == NULL)
-        return TEARS_OK;
+    const struct tears_schema *schema = step->first->table->schema;
+    struct t3_arena *arena = &plan->pending->arena;
     T3_AUTO(t3_buf_done) struct t3_buf text = {0};
     struct tears_str message;
+    struct t3_record record;
     T3_TRY(t3_buf_put(&text, TEARS_STR("follows a write of the same row that was refused: ")));
     T3_TRY(t3_buf_put(&text, end->message));
-    T3_TRY(t3_arena_str(&plan->pending->arena, t3_buf_str(&text), &message));
+    T3_TRY(t3_arena_str(arena, t3_buf_str(&text), &message));
+    t3_entry_record(step->follower, &record);
+    record.follows = false;
+    record.has_base = false;
+    char *bytes = t3_arena_alloc(arena, t3_record_size(schema, &record));
+    if (bytes == NULL)
+        return TEARS_NO_MEMORY;
+    t3_record_write(schema, &record, bytes);
+    plan->puts[plan->landing.put_count++] =
+        (struct t3_journal_put){.id = step->follower->id,
+                                .seq = step->follower->seq,
+                                .layout = step->follower->table->layout,
+                                .bytes = tears_str_n(bytes, t3_record_size(schema, &record))};
     plan->deaths[plan->landing.death_count++] =
         (struct t3_journal_death){step->follower->id, 0, end->sqlstate, message};
     return TEARS_OK;
+}
+
+/* One dead letter says all that was to become of the row: who tries it again need not know that it was two writes. */
+static tears_status plan_deaths(struct plan *plan, struct step *step)
+{
+    const struct t3_pending_end *end = step->end;
+    struct t3_entry *follower = step->follower;
+    struct t3_record first;
+    t3_entry_record(step->first, &first);
+    T3_TRY(plan_join(plan, step, &first, 0));
+    plan->deaths[plan->landing.death_count++] =
+        (struct t3_journal_death){end->ref.id, end->dependants, end->sqlstate, end->message};
+    if (step->follower == follower)
+        return TEARS_OK;
+    step->follower = follower;
+    return plan_death_of_follower(plan, step);
 }
 
 static tears_status plan_step(struct plan *plan, struct step *step)
@@ -211,7 +240,7 @@ static void note_end(const struct step *step)
             t3_landed_note(table->pending, step->first, step->end->version);
     }
     if (step->end->fate == T3_FATE_DEAD)
-        atomic_fetch_add(&table->dead, step->follower != NULL ? 2u : 1u);
+        atomic_fetch_add(&table->dead, step->follower != NULL && step->made == NULL ? 2u : 1u);
 }
 
 /* Parked records are remembered by id.  One that cannot be is just tried again soon. */
@@ -257,10 +286,11 @@ static void carry_out(struct step *step)
     note_end(step);
     first->flags &= ~(uint32_t)T3_ENTRY_ENDING;
     struct t3_entry *stays = first;
-    if (step->made != NULL) {
+    if (step->made != NULL && step->end->fate != T3_FATE_DEAD) {
         show_made(step);
         stays = step->made;
     } else if (goes_away) {
+        t3_free(step->made); /* of the dead, only the journal keeps anything */
         t3_index_swap(table->pending, first, NULL);
         t3_entry_drop(first);
         if (step->follower != NULL)

@@ -508,8 +508,8 @@ static void decide(struct game *game, const struct t3_pending_item *item, uint64
         key->stamp += end->fate == T3_FATE_REPLACED ? 1 : 0;
         break;
     case T3_FATE_DEAD:
-        game->dead += key->has_follower ? 2 : 1;
-        game->dead_of_this_life += key->has_follower ? 2 : 1;
+        game->dead++;
+        game->dead_of_this_life++;
         key->is_claimed = false;
         key->has_first = key->has_follower = false;
         key->truth = key->database;
