@@ -45,6 +45,8 @@ tears_status t3_flush_new(const struct t3_flush_options *options, struct t3_flus
     flush->options.batch_bytes_max = or_default(options->batch_bytes_max, BATCH_BYTES);
     flush->options.l3_wait_ms = or_default(options->l3_wait_ms, L3_WAIT_MS);
     flush->rows_now = flush->options.batch_rows_max;
+    flush->batch = &flush->batches[0];
+    flush->attempt = &flush->attempts[0];
     t3_mutex_init(&flush->mutex);
     t3_cond_init(&flush->idle);
     *flush_out = flush;
@@ -60,8 +62,12 @@ void t3_flush_free(struct t3_flush *flush)
         flush->owed = owed->next;
         t3_free(owed);
     }
-    t3_arena_done(&flush->batch);
-    t3_arena_done(&flush->attempt);
+    t3_flush_sender_free(flush->sender);
+    for (int i = 0; i < 2; i++) {
+        t3_arena_done(&flush->batches[i]);
+        t3_arena_done(&flush->attempts[i]);
+    }
+    t3_arena_done(&flush->ending);
     t3_arena_done(&flush->round);
     t3_arena_done(&flush->tables);
     t3_cond_done(&flush->idle);
@@ -89,8 +95,11 @@ static tears_status enter(struct t3_flush *flush, struct t3_deadline deadline,
 
 static void leave(struct t3_flush *flush)
 {
-    t3_arena_reset(&flush->batch);
-    t3_arena_reset(&flush->attempt);
+    for (int i = 0; i < 2; i++) {
+        t3_arena_reset(&flush->batches[i]);
+        t3_arena_reset(&flush->attempts[i]);
+    }
+    t3_arena_reset(&flush->ending);
     t3_lock(&flush->mutex);
     flush->is_busy = false;
     t3_cond_signal(&flush->idle);
@@ -104,7 +113,7 @@ static tears_status deliver(struct t3_flush_run *run, const struct t3_flush_batc
 {
     struct t3_flush *flush = run->flush;
     for (size_t i = 0; i < flush->fence_count; i++) {
-        struct t3_flush_entry **list = t3_arena_alloc(&flush->batch, batch->count * sizeof(*list));
+        struct t3_flush_entry **list = t3_arena_alloc(flush->batch, batch->count * sizeof(*list));
         size_t count = 0;
         if (list == NULL)
             return t3_fail_memory(run->error, T3_FLUSH_ORIGIN);
@@ -133,28 +142,43 @@ static tears_status decide(struct t3_flush_run *run)
                    "before it is known whether it landed");
 }
 
+/* The next batch; *looked_at_out 0: nothing is left. */
+static tears_status next_batch(struct t3_flush_run *run, uint64_t max, uint64_t *after_id,
+                               size_t *looked_at_out)
+{
+    struct t3_flush *flush = run->flush;
+    const uint64_t left_for_later = flush->later.is_set ? flush->later.batch : 0;
+    struct t3_flush_batch batch;
+    T3_TRY(t3_flush_batch_build(run, *after_id, max, &batch));
+    *looked_at_out = batch.looked_at;
+    if (batch.looked_at > 0 &&
+        flush->is_undecided) /* now that there are tables, perhaps not any more */
+        return decide(run);
+    if (batch.count > 0) {
+        T3_TRY(deliver(run, &batch));
+        grow_batches(flush);
+    }
+    if (batch.looked_at > 0)
+        *after_id = batch.last_id;
+    /* When nothing was sent, nothing was ended beside it; and its memory is needed. */
+    return flush->later.is_set && flush->later.batch == left_for_later ? t3_flush_end_later(run)
+                                                                       : TEARS_OK;
+}
+
 /* All that may go, once: at most `budget` records.  *last_id_out: where it ended. */
 static tears_status go_through(struct t3_flush_run *run, uint64_t budget, uint64_t *last_id_out)
 {
-    uint64_t after_id = 0;
+    *last_id_out = 0;
     while (budget > 0) {
-        struct t3_flush_batch batch;
         const uint64_t most = run->flush->rows_now < budget ? run->flush->rows_now : budget;
-        T3_TRY(t3_flush_batch_build(run, after_id, most, &batch));
-        if (batch.looked_at == 0)
+        const uint64_t before = *last_id_out;
+        size_t looked_at = 0;
+        T3_TRY(next_batch(run, most, last_id_out, &looked_at));
+        if (looked_at == 0)
             break;
-        if (run->flush->is_undecided) { /* now that there are tables, perhaps not any more */
-            T3_TRY(decide(run));
-            continue;
-        }
-        if (batch.count > 0) {
-            T3_TRY(deliver(run, &batch));
-            grow_batches(run->flush);
-        }
-        after_id = batch.last_id;
-        budget -= batch.looked_at < budget ? batch.looked_at : budget;
+        if (*last_id_out != before)
+            budget -= looked_at < budget ? looked_at : budget;
     }
-    *last_id_out = after_id;
     return TEARS_OK;
 }
 
@@ -168,6 +192,9 @@ static tears_status round_of(struct t3_flush_run *run, uint64_t budget, bool *pr
     run->held = 0;
     t3_arena_reset(&run->flush->round);
     tears_status status = go_through(run, budget, &last_id);
+    const tears_status ended = t3_flush_end_later(run);
+    if (status == TEARS_OK)
+        status = ended;
     const bool is_still = run->landed == landed && run->moved == moved;
     const bool is_final = status == TEARS_OK && is_still && (run->is_forced || run->held == 0);
     const tears_status executed = t3_flush_execute(run, is_final);

@@ -26,7 +26,9 @@ struct building {
     struct t3_flush_entry *entries;
     size_t count;
     size_t count_max;
-    struct t3_flush_map by_id; /* hash: the id; value: the place among the entries */
+    struct t3_flush_map by_id;
+    struct t3_flush_members
+        before; /* of the batch that has landed and not ended yet; no entries: none */
 };
 
 static bool writes_row(const struct t3_flush_entry *entry)
@@ -34,16 +36,31 @@ static bool writes_row(const struct t3_flush_entry *entry)
     return entry->item.record.kind != T3_RECORD_DELETE;
 }
 
-static struct t3_flush_entry *find(const struct building *building, uint64_t id)
+static struct t3_flush_entry *find_member(const struct t3_flush_members *members, uint64_t id)
 {
     size_t at = 0;
     for (;;) {
-        const uint32_t place = t3_flush_map_next(&building->by_id, id, &at);
+        const uint32_t place = t3_flush_map_next(&members->by_id, id, &at);
         if (place == T3_FLUSH_MAP_END)
             return NULL;
-        if (building->entries[place].item.record.id == id)
-            return &building->entries[place];
+        if (members->entries[place].item.record.id == id)
+            return &members->entries[place];
     }
+}
+
+static struct t3_flush_entry *find(const struct building *building, uint64_t id)
+{
+    const struct t3_flush_members members = {building->entries, building->by_id};
+    return find_member(&members, id);
+}
+
+/* It is in L3, though the index has not heard of it. */
+static bool has_landed(const struct building *building, uint64_t id)
+{
+    if (building->before.entries == NULL)
+        return false;
+    const struct t3_flush_entry *entry = find_member(&building->before, id);
+    return entry != NULL && entry->is_done && entry->fate == T3_FATE_LANDED;
 }
 
 static tears_status add(struct building *building, const struct t3_pending_item *item)
@@ -54,7 +71,7 @@ static tears_status add(struct building *building, const struct t3_pending_item 
     memset(entry, 0, sizeof *entry);
     entry->item = *item;
     T3_TRY(t3_flush_table_of(run->flush, item->table, &entry->known, run->error));
-    storage = t3_arena_alloc(&run->flush->batch, entry->known->schema->key_count * sizeof *storage);
+    storage = t3_arena_alloc(run->flush->batch, entry->known->schema->key_count * sizeof *storage);
     if (storage == NULL)
         return t3_fail_memory(run->error, T3_FLUSH_ORIGIN);
     t3_key_of_row(entry->known->schema, item->record.row, storage, &entry->key);
@@ -66,7 +83,7 @@ static tears_status add(struct building *building, const struct t3_pending_item 
 /* ---- parents ------------------------------------------------------------------------------------- */
 
 /* The pending record that the entry refers to by this key; false: none. */
-static bool pending_parent(const struct t3_flush_entry *entry,
+static bool pending_parent(const struct building *building, const struct t3_flush_entry *entry,
                            const struct t3_flush_reference *reference, uint64_t *id_out)
 {
     struct tears_value storage[T3_KEY_COLUMNS_MAX];
@@ -78,7 +95,8 @@ static bool pending_parent(const struct t3_flush_entry *entry,
         !t3_pending_find(reference->parent->table.pending, &key, &ref))
         return false;
     *id_out = ref.id;
-    return ref.id != entry->item.record.id; /* a row may refer to itself */
+    return ref.id != entry->item.record.id && /* a row may refer to itself */
+           !has_landed(building, ref.id);
 }
 
 static tears_status invite(struct building *building, uint64_t id)
@@ -100,7 +118,7 @@ static tears_status invite_parents(struct building *building)
         if (!writes_row(&building->entries[i]))
             continue;
         for (uint32_t j = 0; j < known->reference_count; j++)
-            if (pending_parent(&building->entries[i], &known->references[j], &id))
+            if (pending_parent(building, &building->entries[i], &known->references[j], &id))
                 T3_TRY(invite(building, id));
     }
     return TEARS_OK;
@@ -113,7 +131,7 @@ static bool has_to_wait(const struct building *building, const struct t3_flush_e
         return false;
     for (uint32_t i = 0; i < known->reference_count; i++) {
         uint64_t id;
-        if (!pending_parent(entry, &known->references[i], &id))
+        if (!pending_parent(building, entry, &known->references[i], &id))
             continue;
         const struct t3_flush_entry *parent = find(building, id);
         if (parent == NULL || parent->is_held)
@@ -141,7 +159,7 @@ static size_t rank_place(const struct ranks *ranks, const struct tears_schema *s
 
 static tears_status rank_tables(struct building *building, struct ranks *ranks)
 {
-    struct t3_arena *arena = &building->run->flush->batch;
+    struct t3_arena *arena = building->run->flush->batch;
     size_t known_count = 0;
     for (const struct t3_flush_known *known = building->run->flush->known; known != NULL;
          known = known->next)
@@ -162,7 +180,7 @@ static tears_status rank_tables(struct building *building, struct ranks *ranks)
 
 static tears_status order(struct building *building, struct t3_flush_entry **ordered)
 {
-    struct t3_arena *arena = &building->run->flush->batch;
+    struct t3_arena *arena = building->run->flush->batch;
     struct ranks ranks;
     T3_TRY(rank_tables(building, &ranks));
     struct t3_order_row *rows = t3_arena_alloc(arena, building->count * sizeof *rows);
@@ -199,13 +217,13 @@ static tears_status collect(struct building *building, uint64_t after_id, uint64
     struct t3_pending_item *items = NULL;
     size_t count = 0;
     if (t3_pending_collect(flush->options.pending, run->tables, run->table_count, after_id,
-                           (size_t)max, &flush->batch, &items, &count) != TEARS_OK)
+                           (size_t)max, flush->batch, &items, &count) != TEARS_OK)
         return t3_fail_memory(run->error, T3_FLUSH_ORIGIN);
     building->count_max = count * 2; /* as many again may be invited */
     building->entries =
-        t3_arena_alloc(&flush->batch, building->count_max * sizeof *building->entries);
+        t3_arena_alloc(flush->batch, building->count_max * sizeof *building->entries);
     if (building->entries == NULL ||
-        t3_flush_map_init(&building->by_id, building->count_max, &flush->batch) != TEARS_OK)
+        t3_flush_map_init(&building->by_id, building->count_max, flush->batch) != TEARS_OK)
         return t3_fail_memory(run->error, T3_FLUSH_ORIGIN);
     uint64_t bytes = 0;
     for (size_t i = 0; i < count && items[i].record.id <= run->id_max; i++) {
@@ -219,18 +237,27 @@ static tears_status collect(struct building *building, uint64_t after_id, uint64
     return TEARS_OK;
 }
 
+static void take_other_arena(struct t3_flush *flush)
+{
+    flush->batch = &flush->batches[flush->batch == &flush->batches[0] ? 1 : 0];
+    t3_arena_reset(flush->batch);
+}
+
 tears_status t3_flush_batch_build(struct t3_flush_run *run, uint64_t after_id, uint64_t max,
                                   struct t3_flush_batch *batch_out)
 {
     struct building building = {.run = run};
     struct t3_flush_entry **ordered;
     memset(batch_out, 0, sizeof *batch_out);
-    t3_arena_reset(&run->flush->batch);
+    if (run->flush->later.is_set)
+        building.before = run->members;
+    take_other_arena(run->flush);
     T3_TRY(collect(&building, after_id, max, batch_out));
+    run->members = (struct t3_flush_members){building.entries, building.by_id};
     if (building.count == 0)
         return TEARS_OK;
     T3_TRY(invite_parents(&building));
-    ordered = t3_arena_alloc(&run->flush->batch, building.count * sizeof(*ordered));
+    ordered = t3_arena_alloc(run->flush->batch, building.count * sizeof(*ordered));
     if (ordered == NULL || order(&building, ordered) != TEARS_OK)
         return t3_fail_memory(run->error, T3_FLUSH_ORIGIN);
     for (size_t i = 0; i < building.count; i++) {

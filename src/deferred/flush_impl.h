@@ -5,7 +5,8 @@
  *   flush_tables.c   tables that the flusher has met, and what their rows refer to
  *   flush_batch.c    which rows go together, and which must wait for others
  *   flush_split.c    a batch that fails: again, without the rows that cannot go, or in halves
- *   flush_send.c     one transaction
+ *   flush_send.c     one transaction; the one before is ended meanwhile
+ *   flush_sender.c   the thread for that
  *   flush_settle.c   what became of rows: caches, the index, the journal
  */
 #ifndef T3_DEFERRED_FLUSH_IMPL_H
@@ -20,6 +21,21 @@
 #include <stdatomic.h>
 
 #define T3_FLUSH_ORIGIN "flush"
+
+/* ---- a map from hashes to numbers, for keys and ids (flush_map.c) ---- */
+
+struct t3_flush_map {
+    uint64_t *hashes;
+    uint32_t *values; /* + 1; 0: free */
+    size_t mask;
+};
+
+#define T3_FLUSH_MAP_END UINT32_MAX
+
+tears_status t3_flush_map_init(struct t3_flush_map *map, size_t count_max, struct t3_arena *arena);
+void t3_flush_map_put(struct t3_flush_map *map, uint64_t hash, uint32_t value);
+/* The next value under the hash; *at is 0 for the first.  T3_FLUSH_MAP_END: no more. */
+uint32_t t3_flush_map_next(const struct t3_flush_map *map, uint64_t hash, size_t *at);
 
 /* ---- tables (flush_tables.c) ---- */
 
@@ -91,6 +107,24 @@ struct t3_flush_owed {
     struct t3_journal_ref refs[];
 };
 
+/* A batch that has landed, and is to be ended while the next one is being written. */
+struct t3_flush_later {
+    bool is_set;
+    uint64_t batch;
+    struct t3_flush_entry **entries;
+    size_t count;
+    uint64_t asked_ms;
+    struct t3_flush_owed *owed;
+};
+
+struct t3_flush_sender;
+
+/* Which records a batch was made of. */
+struct t3_flush_members {
+    struct t3_flush_entry *entries;
+    struct t3_flush_map by_id; /* hash: the id; value: the place among the entries */
+};
+
 struct t3_flush {
     struct t3_flush_options options;
     struct t3_mutex mutex; /* guards is_busy */
@@ -104,9 +138,13 @@ struct t3_flush {
     bool is_undecided; /* a batch is owed whose database is not known: none of its tables is open */
     uint64_t rows_now; /* of a batch: fewer after a timeout */
     uint64_t pass_number;
-    struct t3_arena batch;   /* of the batch */
-    struct t3_arena attempt; /* of one transaction of it */
-    struct t3_arena round;   /* verdicts */
+    struct t3_arena *batch;   /* of the batch: one of two, as the last one may not have ended */
+    struct t3_arena *attempt; /* of one transaction of it: as well */
+    struct t3_arena batches[2], attempts[2];
+    struct t3_arena ending; /* of t3_flush_end */
+    struct t3_arena round;  /* verdicts */
+    struct t3_flush_later later;
+    struct t3_flush_sender *sender; /* NULL: not needed yet */
     _Atomic bool is_hurried, is_stuck;
     struct {
         _Atomic uint64_t passes, batches, rows, bisections, conflicts, merged, retries;
@@ -127,6 +165,8 @@ struct t3_flush_run {
     uint32_t fruitless;                 /* rounds in a row in which nothing landed */
     struct t3_flush_verdict *verdicts;
     size_t verdict_count;
+    struct t3_flush_members
+        members; /* of the batch at hand; of the one before while another is made */
 };
 
 static inline void t3_flush_count(_Atomic uint64_t *counter, uint64_t more)
@@ -140,21 +180,6 @@ static inline bool t3_flush_is_over(const struct t3_flush_run *run)
     return t3_deadline_passed(run->deadline) ||
            atomic_load_explicit(&run->flush->is_hurried, memory_order_relaxed);
 }
-
-/* ---- a map from hashes to numbers, for keys and ids (flush_map.c) ---- */
-
-struct t3_flush_map {
-    uint64_t *hashes;
-    uint32_t *values; /* + 1; 0: free */
-    size_t mask;
-};
-
-#define T3_FLUSH_MAP_END UINT32_MAX
-
-tears_status t3_flush_map_init(struct t3_flush_map *map, size_t count_max, struct t3_arena *arena);
-void t3_flush_map_put(struct t3_flush_map *map, uint64_t hash, uint32_t value);
-/* The next value under the hash; *at is 0 for the first.  T3_FLUSH_MAP_END: no more. */
-uint32_t t3_flush_map_next(const struct t3_flush_map *map, uint64_t hash, size_t *at);
 
 /* ---- flush_tables.c ---- */
 
@@ -208,9 +233,20 @@ struct t3_flush_failure {
 tears_status t3_flush_send(struct t3_flush_run *run, struct t3_flush_entry **entries, size_t count,
                            struct t3_flush_failure *failure);
 
+/* Ends the batch that was left for later, if there is one. */
+tears_status t3_flush_end_later(struct t3_flush_run *run);
+
 /* Sets what is `stored` now under entries' keys; absent: NULL. */
 tears_status t3_flush_fetch(struct t3_flush_run *run, struct t3_flush_entry **entries, size_t count,
                             struct t3_arena *arena);
+
+/* ---- flush_sender.c ---- */
+
+/* Has another thread call `work` while this one does something else; false: there is no thread to be had. */
+bool t3_flush_sender_begin(struct t3_flush *flush, void (*work)(void *owner), void *owner);
+/* Waits until it has. */
+void t3_flush_sender_end(struct t3_flush *flush);
+void t3_flush_sender_free(struct t3_flush_sender *sender);
 
 /* ---- flush_split.c ---- */
 

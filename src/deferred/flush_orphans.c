@@ -52,7 +52,7 @@ static const struct t3_flush_entry *parent_among(const struct probing *probing,
 static tears_status probe_table(struct probing *probing, struct t3_flush_known *parent)
 {
     struct t3_flush_run *run = probing->run;
-    struct t3_arena *arena = &run->flush->batch;
+    struct t3_arena *arena = run->flush->batch;
     struct t3_flush_entry *asked = t3_arena_array(arena, probing->count, sizeof *asked);
     struct t3_flush_entry **list = t3_arena_alloc(arena, probing->count * sizeof(*list));
     struct t3_flush_entry **children = t3_arena_alloc(arena, probing->count * sizeof(*children));
@@ -117,7 +117,7 @@ static bool is_parent(const struct probing *probing, const struct t3_flush_known
 static tears_status probe(struct probing *probing)
 {
     struct t3_flush *flush = probing->run->flush;
-    if (t3_flush_map_init(&probing->by_key, probing->count, &flush->batch) != TEARS_OK)
+    if (t3_flush_map_init(&probing->by_key, probing->count, flush->batch) != TEARS_OK)
         return t3_fail_memory(probing->run->error, T3_FLUSH_ORIGIN);
     for (size_t i = 0; i < probing->count; i++) {
         probing->entries[i]->is_orphan = false;
@@ -150,7 +150,7 @@ tears_status t3_flush_park_orphans(struct t3_flush_run *run, struct t3_flush_ent
     struct probing probing = {.run = run, .entries = entries, .count = count};
     size_t orphan_count = 0;
     T3_TRY(probe(&probing));
-    struct t3_flush_entry **orphans = t3_arena_alloc(&run->flush->batch, count * sizeof(*orphans));
+    struct t3_flush_entry **orphans = t3_arena_alloc(run->flush->batch, count * sizeof(*orphans));
     if (orphans == NULL)
         return t3_fail_memory(run->error, T3_FLUSH_ORIGIN);
     for (size_t i = 0; i < count; i++)

@@ -55,7 +55,7 @@ static tears_status add(struct settling *settling, const struct t3_pending_item 
     entry->item = *item;
     T3_TRY(t3_flush_table_of(run->flush, item->table, &entry->known, run->error));
     struct tears_value *storage =
-        t3_arena_alloc(&run->flush->batch, entry->known->schema->key_count * sizeof *storage);
+        t3_arena_alloc(run->flush->batch, entry->known->schema->key_count * sizeof *storage);
     if (storage == NULL)
         return t3_fail_memory(run->error, T3_FLUSH_ORIGIN);
     t3_key_of_row(entry->known->schema, item->record.row, storage, &entry->key);
@@ -75,12 +75,12 @@ static tears_status gather(struct settling *settling)
     struct tears_str *unopened = NULL;
     size_t found = 0;
     size_t unopened_count = 0;
-    settling->entries = t3_arena_array(&flush->batch, owed->count + 1, sizeof *settling->entries);
-    settling->list = t3_arena_array(&flush->batch, owed->count + 1, sizeof(*settling->list));
+    settling->entries = t3_arena_array(flush->batch, owed->count + 1, sizeof *settling->entries);
+    settling->list = t3_arena_array(flush->batch, owed->count + 1, sizeof(*settling->list));
     if (settling->entries == NULL || settling->list == NULL ||
-        t3_pending_flown(flush->options.pending, owed->refs, owed->count, &flush->batch, &items,
+        t3_pending_flown(flush->options.pending, owed->refs, owed->count, flush->batch, &items,
                          &found) != TEARS_OK ||
-        t3_pending_unopened(flush->options.pending, &flush->batch, &unopened, &unopened_count) !=
+        t3_pending_unopened(flush->options.pending, flush->batch, &unopened, &unopened_count) !=
             TEARS_OK)
         return t3_fail_memory(settling->run->error, T3_FLUSH_ORIGIN);
     for (size_t i = 0; i < found; i++)
@@ -125,7 +125,7 @@ static tears_status read_rows(struct settling *settling)
 {
     struct t3_flush_run *run = settling->run;
     const tears_status status =
-        t3_flush_fetch(run, settling->list, settling->count, &run->flush->batch);
+        t3_flush_fetch(run, settling->list, settling->count, run->flush->batch);
     const bool is_gone = status == TEARS_UNAVAILABLE &&
                          settling->owed->outcome == T3_OUTCOME_LANDED &&
                          t3_flush_classify(TEARS_OK, run->error->sqlstate, run->error->message) ==
@@ -180,8 +180,8 @@ static tears_status ask_fence(struct settling *settling)
 static tears_status settle(struct t3_flush_run *run, struct t3_flush_owed *owed, bool *is_over_out)
 {
     struct settling settling = {.run = run, .owed = owed};
-    t3_arena_reset(&run->flush->batch);
-    t3_arena_reset(&run->flush->attempt);
+    t3_arena_reset(run->flush->batch);
+    t3_arena_reset(run->flush->attempt);
     const uint64_t asked_ms = t3_now_coarse_ms();
     T3_TRY(gather(&settling));
     T3_TRY(ask_fence(&settling));

@@ -12,14 +12,14 @@
  *      journal: batch N landed          (or: its rows wait again)
  *
  * A crash between any two lines leaves either no N in L3 (the rows wait again) or N (they landed): never a doubt.  A lost COMMIT is the same question, asked
- * at once.  A store of rows has no N: there each row is compared with what was to become of it.
+ * at once.  While L3 works on N, the journal is told what became of N - 1: a larger number in L3 says that N - 1 landed, too.  A store of rows has no N: there each row is compared with what was to become of it.
  */
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "base/thread.h"
 #include "deferred/flush_steps.h"
 
-enum { UNKNOWN_PAUSE_MS = 100 };
+enum { UNKNOWN_PAUSE_MS = 100, LATER_ROWS_MIN = 256 };
 
 struct sending {
     struct t3_flush_run *run;
@@ -171,7 +171,7 @@ static tears_status judge(struct sending *sending)
 static tears_status judge_by_rows(struct sending *sending)
 {
     struct t3_flush_run *run = sending->run;
-    T3_TRY(t3_flush_fetch(run, sending->entries, sending->count, &run->flush->attempt));
+    T3_TRY(t3_flush_fetch(run, sending->entries, sending->count, run->flush->attempt));
     for (size_t i = 0; i < sending->count; i++) {
         struct t3_flush_entry *entry = sending->entries[i];
         entry->fate = T3_FATE_BACK;
@@ -194,6 +194,25 @@ static tears_status owe(struct sending *sending, tears_status why)
     return why == TEARS_TIMEOUT ? TEARS_UNAVAILABLE : why;
 }
 
+/* Another transaction may be written meanwhile. */
+static bool may_end_later(const struct sending *sending)
+{
+    return sending->count >= LATER_ROWS_MIN && !sending->run->flush->later.is_set;
+}
+
+static void leave_for_later(struct sending *sending)
+{
+    struct t3_flush *flush = sending->run->flush;
+    sending->owed->batch = sending->batch;
+    flush->later = (struct t3_flush_later){.is_set = true,
+                                           .batch = sending->batch,
+                                           .entries = sending->steps.placed,
+                                           .count = sending->count,
+                                           .asked_ms = sending->asked_ms,
+                                           .owed = T3_TAKE(sending->owed)};
+    flush->attempt = &flush->attempts[flush->attempt == &flush->attempts[0] ? 1 : 0];
+}
+
 static tears_status end(struct sending *sending, struct t3_flush_entry **entries)
 {
     struct t3_flush_run *run = sending->run;
@@ -209,7 +228,12 @@ static tears_status land(struct sending *sending)
 {
     t3_flush_count(&sending->run->flush->counters.batches, 1);
     const tears_status status = judge(sending);
-    return status == TEARS_OK ? end(sending, sending->steps.placed) : owe(sending, status);
+    if (status != TEARS_OK)
+        return owe(sending, status);
+    if (!may_end_later(sending))
+        return end(sending, sending->steps.placed);
+    leave_for_later(sending);
+    return TEARS_OK;
 }
 
 /* Asks L3 whether the batch landed, until it says or the time is over. */
@@ -261,7 +285,7 @@ static tears_status finish(struct sending *sending, tears_status status)
 static tears_status fly(struct sending *sending)
 {
     struct t3_flush_run *run = sending->run;
-    struct t3_arena *arena = &run->flush->attempt;
+    struct t3_arena *arena = run->flush->attempt;
     struct t3_pending_item *items = t3_arena_alloc(arena, sending->count * sizeof *items);
     struct t3_journal_ref *refs = t3_arena_alloc(arena, sending->count * sizeof *refs);
     if (items == NULL || refs == NULL)
@@ -287,23 +311,50 @@ static void ask_tickets(struct sending *sending)
     }
 }
 
+/* Runs on this thread, or on the sender's. */
+static void transact_owned(void *owner)
+{
+    struct sending *sending = owner;
+    struct t3_flush_run *run = sending->run;
+    struct t3_l3_call call = {
+        .arena = run->flush->attempt,
+        .deadline = t3_deadline_at_most_ms(run->deadline, run->flush->options.l3_wait_ms),
+        .error = &sending->failure->error};
+    sending->failure->status = transact(sending, &call);
+}
+
+/* The batch before is ended while the database works on this one.  *ended_out: how that went. */
+static void transact_beside(struct sending *sending, tears_status *ended_out)
+{
+    struct t3_flush_run *run = sending->run;
+    *ended_out = TEARS_OK;
+    if (!run->flush->later.is_set) {
+        transact_owned(sending);
+        return;
+    }
+    const bool is_beside = t3_flush_sender_begin(run->flush, transact_owned, sending);
+    *ended_out = t3_flush_end_later(run);
+    if (is_beside)
+        t3_flush_sender_end(run->flush);
+    else
+        transact_owned(sending);
+}
+
 static tears_status send(struct sending *sending)
 {
     struct t3_flush_run *run = sending->run;
     struct t3_flush *flush = run->flush;
+    tears_status ended;
     if (!sending->fence->is_claimed)
         T3_TRY(t3_fence_claim(sending->fence, run->deadline, run->error));
-    if (t3_flush_steps_build(sending->entries, sending->count, &flush->attempt, &sending->steps) !=
+    if (t3_flush_steps_build(sending->entries, sending->count, flush->attempt, &sending->steps) !=
         TEARS_OK)
         return t3_fail_memory(run->error, T3_FLUSH_ORIGIN);
     T3_TRY(fly(sending));
     ask_tickets(sending);
-    struct t3_l3_call call = {.arena = &flush->attempt,
-                              .deadline =
-                                  t3_deadline_at_most_ms(run->deadline, flush->options.l3_wait_ms),
-                              .error = &sending->failure->error};
-    sending->failure->status = transact(sending, &call);
-    return finish(sending, sending->failure->status);
+    transact_beside(sending, &ended);
+    const tears_status status = finish(sending, sending->failure->status);
+    return ended != TEARS_OK ? ended : status;
 }
 
 tears_status t3_flush_send(struct t3_flush_run *run, struct t3_flush_entry **entries, size_t count,
@@ -315,9 +366,24 @@ tears_status t3_flush_send(struct t3_flush_run *run, struct t3_flush_entry **ent
                               .count = count,
                               .fence = entries[0]->known->fence};
     memset(failure, 0, sizeof *failure);
-    t3_arena_reset(&run->flush->attempt);
+    t3_arena_reset(run->flush->attempt);
     const tears_status status = send(&sending);
     t3_free(sending.owed);
+    return status;
+}
+
+tears_status t3_flush_end_later(struct t3_flush_run *run)
+{
+    struct t3_flush_later later = run->flush->later;
+    run->flush->later.is_set = false;
+    if (!later.is_set)
+        return TEARS_OK;
+    const tears_status status =
+        t3_flush_end(run, later.batch, later.entries, later.count, later.asked_ms);
+    if (status == TEARS_OK)
+        t3_free(later.owed);
+    else /* the journal did not take it down: what became of the batch is asked again */
+        t3_flush_owe(run->flush, later.owed);
     return status;
 }
 

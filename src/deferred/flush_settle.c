@@ -34,7 +34,7 @@ static tears_status tell_caches(struct t3_flush_run *run, struct t3_flush_entry 
 {
     struct t3_flush *flush = run->flush;
     const struct t3_flush_hooks *hooks = &flush->options.hooks;
-    struct t3_flush_landed *landed = t3_arena_alloc(&flush->attempt, count * sizeof *landed);
+    struct t3_flush_landed *landed = t3_arena_alloc(&flush->ending, count * sizeof *landed);
     if (landed == NULL)
         return t3_fail_memory(run->error, T3_FLUSH_ORIGIN);
     for (size_t i = 0; i < count;) {
@@ -56,7 +56,7 @@ static tears_status end_pending(struct t3_flush_run *run, uint64_t batch,
                                 struct t3_flush_entry **entries, size_t count)
 {
     struct t3_flush *flush = run->flush;
-    struct t3_pending_end *ends = t3_arena_array(&flush->attempt, count, sizeof *ends);
+    struct t3_pending_end *ends = t3_arena_array(&flush->ending, count, sizeof *ends);
     if (ends == NULL && count > 0)
         return t3_fail_memory(run->error, T3_FLUSH_ORIGIN);
     for (size_t i = 0; i < count; i++) {
@@ -101,6 +101,7 @@ tears_status t3_flush_end(struct t3_flush_run *run, uint64_t batch, struct t3_fl
                           size_t count, uint64_t asked_ms)
 {
     const size_t landed = count_landed(entries, count);
+    t3_arena_reset(&run->flush->ending);
     if (landed > 0)
         T3_TRY(tell_caches(run, entries, count, asked_ms));
     T3_TRY(end_pending(run, batch, entries, count));
@@ -176,7 +177,7 @@ static tears_status merge(struct t3_flush_run *run, struct t3_flush_entry *entry
     t3_error_clear(&cause);
     const tears_status status =
         t3_merge(entry->known->schema, &entry->known->table.merger, &entry->item.record, theirs,
-                 &flush->attempt, &entry->replacement, &is_over, &cause);
+                 flush->attempt, &entry->replacement, &is_over, &cause);
     if (status == TEARS_CONFLICT)
         return t3_flush_condemn(run, entry, &cause, false);
     if (status != TEARS_OK)

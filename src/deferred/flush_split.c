@@ -74,7 +74,7 @@ static tears_status park_table(struct delivery *delivery, struct t3_flush_known 
 {
     struct t3_flush_run *run = delivery->run;
     struct t3_flush_entry **rows =
-        t3_arena_alloc(&run->flush->batch, delivery->count * sizeof(*rows));
+        t3_arena_alloc(run->flush->batch, delivery->count * sizeof(*rows));
     size_t count = 0;
     if (rows == NULL)
         return t3_fail_memory(run->error, T3_FLUSH_ORIGIN);
@@ -131,7 +131,7 @@ static tears_status key_is_missing(struct delivery *delivery,
         return halve(delivery);
     run->parked_alone++;
     struct tears_str why;
-    if (t3_arena_str(&run->flush->batch, tears_str_c(failure->error.message), &why) != TEARS_OK)
+    if (t3_arena_str(run->flush->batch, tears_str_c(failure->error.message), &why) != TEARS_OK)
         return t3_fail_memory(run->error, T3_FLUSH_ORIGIN);
     return t3_flush_park(run, delivery->entries, 1, why);
 }
