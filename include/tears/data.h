@@ -5,7 +5,7 @@
  * A *data store* is what an owner (an agent, a tenant: a UUID) has in the client's database: on PostgreSQL the
  * schema `agent_<32 hexadecimal digits>`, on SQLite a file of that name beside the client's.  Every statement of the
  * store runs there, raw SQL too: names without a schema are found in the owner's, and then where extensions are
- * installed; another owner's table of the same name is not found, and neither is the client's own.
+ * installed (often `public`); another owner's table of the same name is not found.
  *
  * Its tables are as good as any: their collections go through all three tiers, with versions where the
  * table has a version column.  The caches know them by `agent_<hex>.<table>`, so that rows of two owners never meet.
@@ -167,6 +167,7 @@ TEARS_API TEARS_CHECKED tears_status tears_data_collection(
  * the owner's tables; on PostgreSQL the client's own too, on SQLite not, for they are in another file.  It ends with
  * tears_commit or tears_rollback. */
 /** @{ */
+/** @return as tears_query; TEARS_INVALID when the owner's schema is gone.  @thread session  @since 0.1 */
 TEARS_API TEARS_CHECKED tears_status tears_data_query(tears_session *session, tears_data *data,
                                                       struct tears_str sql,
                                                       const struct tears_value *params,
@@ -177,6 +178,7 @@ TEARS_API TEARS_CHECKED tears_status tears_data_execute(tears_session *session, 
                                                         struct tears_str sql,
                                                         const struct tears_value *params,
                                                         size_t param_count, uint64_t *rows_out);
+/** @return as tears_begin.  @thread session  @since 0.1 */
 TEARS_API TEARS_CHECKED tears_status tears_data_begin(tears_session *session, tears_data *data);
 /** @} */
 

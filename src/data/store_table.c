@@ -20,7 +20,6 @@
 #include "base/str.h"
 #include "schema/ddl.h"
 #include "schema/facts.h"
-#include "schema/schema_impl.h"
 
 enum { FORGET_MS = 5000 };
 

@@ -82,19 +82,23 @@ static json_t *facts_object(const struct tears_schema *schema)
     return NULL;
 }
 
+/* What jansson writes, as it writes it: its own memory is not ours to free. */
+static int put_piece(const char *bytes, size_t size, void *owner)
+{
+    return t3_buf_put(owner, tears_str_n(bytes, size)) == TEARS_OK ? 0 : -1;
+}
+
 tears_status t3_facts_put(const struct tears_schema *schema, struct t3_buf *out)
 {
     json_t *object = facts_object(schema);
-    char *json = object != NULL
-                     ? json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS | JSON_ESCAPE_SLASH)
-                     : NULL;
-    json_decref(object);
-    if (json == NULL)
+    if (object == NULL)
         return TEARS_NO_MEMORY;
     tears_status status = t3_buf_put(out, TEARS_STR(MARK));
-    if (status == TEARS_OK)
-        status = t3_buf_put(out, tears_str_c(json));
-    free(json); /* jansson's own */
+    if (status == TEARS_OK &&
+        json_dump_callback(object, put_piece, out,
+                           JSON_COMPACT | JSON_SORT_KEYS | JSON_ESCAPE_SLASH) != 0)
+        status = TEARS_NO_MEMORY;
+    json_decref(object);
     return status;
 }
 

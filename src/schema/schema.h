@@ -7,6 +7,7 @@
 #define T3_SCHEMA_SCHEMA_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "codec/row.h"
 
 #include <stdatomic.h>
@@ -129,5 +130,11 @@ bool t3_column_is_stamped(const struct t3_column *column);
 
 /* The row's version: the integer, or microseconds; 0 when the table has none or it is NULL. */
 int64_t t3_schema_row_version(const struct tears_schema *schema, const struct t3_row *row);
+
+/* Appends a name in double quotes, quotes in it doubled. */
+tears_status t3_put_identifier(struct t3_buf *out, struct tears_str name);
+
+/* The same for a table's name: the parts of `schema.table` are quoted one by one. */
+tears_status t3_put_table_name(struct t3_buf *out, struct tears_str name);
 
 #endif

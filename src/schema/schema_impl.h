@@ -38,10 +38,4 @@ tears_status t3_schema_build(const struct t3_declaration *declaration,
 /* The kind of a column type's values. */
 uint8_t t3_kind_of_type(uint64_t type);
 
-/* Appends a name in double quotes, quotes in it doubled. */
-tears_status t3_put_identifier(struct t3_buf *out, struct tears_str name);
-
-/* The same for a table's name: the parts of `schema.table` are quoted one by one. */
-tears_status t3_put_table_name(struct t3_buf *out, struct tears_str name);
-
 #endif
