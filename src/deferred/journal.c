@@ -88,14 +88,20 @@ static bool stays_silent(const struct t3_journal *journal, const struct t3_owner
     return false;
 }
 
-/* Locked, or (*takes_over) found an owner that is silent for too long. */
-static tears_status claim(struct t3_journal *journal, uint64_t take_over_ms,
-                          struct t3_deadline deadline, struct t3_owner_seen *seen, bool *takes_over,
-                          struct tears_error *error_out)
+/* How a process has come by the journal: it was free, or its owner has been silent for too long. */
+struct claim {
+    bool takes_over;
+    struct t3_owner_seen seen; /* of that owner */
+};
+
+static tears_status make_claim(struct t3_journal *journal, uint64_t take_over_ms,
+                               struct t3_deadline deadline, struct claim *claim_out,
+                               struct tears_error *error_out)
 {
     const struct t3_deadline soon = t3_deadline_at_most_ms(deadline, LOCK_WAIT_MS);
     const struct t3_deadline late = t3_deadline_at_most_ms(deadline, LOCK_WAIT_MS_MAX);
-    *takes_over = false;
+    struct t3_owner_seen *seen = &claim_out->seen;
+    claim_out->takes_over = false;
     for (;;) {
         *seen = (struct t3_owner_seen){0};
         const tears_status status = t3_owner_lock(&journal->owner, seen, error_out);
@@ -108,7 +114,7 @@ static tears_status claim(struct t3_journal *journal, uint64_t take_over_ms,
     if (take_over_ms == 0 || seen->idle_ms < take_over_ms ||
         !stays_silent(journal, seen, take_over_ms, deadline))
         return fail_owned(journal, seen, error_out);
-    *takes_over = true;
+    claim_out->takes_over = true;
     return TEARS_OK;
 }
 
@@ -149,7 +155,7 @@ static tears_status fail_stopped(const struct t3_journal *journal,
 {
     return t3_fail_detail(error_out, TEARS_CONFLICT, T3_JOURNAL_ORIGIN, (int32_t)silent->pid, "",
                           "%s: process %" PRIu64 ", the journal's owner, has stopped in the middle "
-                                                 "of a write, and the file stays locked until it "
+                          "of a write, and the file stays locked until it "
                           "goes on or is ended (kill -9 %" PRIu64 ")",
                           journal->path, silent->pid, silent->pid);
 }
@@ -187,22 +193,21 @@ static tears_status open_lite(struct t3_journal *journal, const struct t3_journa
 static tears_status open_file(struct t3_journal *journal, const struct t3_journal_options *options,
                               struct t3_deadline deadline, struct tears_error *error_out)
 {
-    struct t3_owner_seen seen;
-    bool takes_over;
+    struct claim claim;
     bool is_damaged = false;
     T3_TRY(set_path(journal, options->path, error_out));
     T3_TRY(t3_owner_init(&journal->owner, options->path, error_out));
-    T3_TRY(claim(journal, options->take_over_ms, deadline, &seen, &takes_over, error_out));
+    T3_TRY(make_claim(journal, options->take_over_ms, deadline, &claim, error_out));
     T3_TRY(t3_wal_guard(journal->path, journal->log, &is_damaged, error_out));
     atomic_store(&journal->damaged, is_damaged ? 1 : 0);
     tears_status status = open_lite(journal, options, deadline, error_out);
     if (status == TEARS_OK)
-        status = own(journal, takes_over ? &seen : NULL, deadline, error_out);
-    if (status == TEARS_OK && takes_over)
+        status = own(journal, claim.takes_over ? &claim.seen : NULL, deadline, error_out);
+    if (status == TEARS_OK && claim.takes_over)
         t3_log(journal->log, TEARS_LOG_WARN, T3_JOURNAL_ORIGIN,
                "%s: taken over from process %" PRIu64 ", which gave no sign of life for %" PRIu64
                " ms",
-               journal->path, seen.pid, seen.idle_ms);
+               journal->path, claim.seen.pid, claim.seen.idle_ms);
     return t3_journal_explain(journal->path, status, error_out);
 }
 

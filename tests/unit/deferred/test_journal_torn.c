@@ -2,7 +2,7 @@
  * test_journal_torn.c -- loss of power at random points: what was acknowledged is there.
  *
  * A world runs random work against a model until the power fails at a chosen change of a file; the files become what a disk may hold then
- * (support/torn_vfs.h), the journal is opened again and compared.  TEARS_TORN_WORLDS is the number of worlds (600 of each kind).
+ * (support/torn_vfs.h), the journal is opened again and compared.  TEARS_TORN_WORLDS is the number of worlds (300 of each kind).
  */
 #include "deferred/journal_impl.h"
 
@@ -274,7 +274,7 @@ static size_t live(uint64_t seed, uint64_t durability, uint64_t fails_at)
 static uint64_t worlds(void)
 {
     const char *text = getenv("TEARS_TORN_WORLDS");
-    return text != NULL ? strtoull(text, NULL, 10) : 600;
+    return text != NULL ? strtoull(text, NULL, 10) : 300;
 }
 
 static void run_worlds(uint64_t durability)
