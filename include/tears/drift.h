@@ -81,7 +81,10 @@ struct tears_drift_step {
 /** What to compare with what.  Zero or empty means the default.  Start from TEARS_DRIFT_OPTIONS_INIT. */
 struct tears_drift_options {
     size_t size;
-    struct tears_str schema; /**< of tears_drift_of_schemas: as in struct tears_migrator_options */
+    /** Of tears_drift_of_schemas: the definitions, and the schema as in struct tears_migrator_options. */
+    const tears_schema *const *definitions;
+    size_t definition_count;
+    struct tears_str schema;
     uint64_t
         all_versions; /**< 1: pending versions count as declared; 0: what the ledger says was applied */
     uint64_t only_declared; /**< 1: tables that are not declared are not looked at */
@@ -107,13 +110,12 @@ tears_drift_of_migrations(tears_migrator *migrator, const struct tears_drift_opt
                           tears_drift **drift_out, struct tears_error *error_out);
 
 /**
- * Compares a schema of the client's database with table definitions.
+ * Compares a schema of the client's database with the table definitions in the options.
  * @return as tears_drift_of_migrations; TEARS_INVALID: a definition was refused by the database.
  * @thread any  @since 0.1
  */
 TEARS_API TEARS_CHECKED tears_status
-tears_drift_of_schemas(tears_client *client, const tears_schema *const *schemas,
-                       size_t schema_count, const struct tears_drift_options *options,
+tears_drift_of_schemas(tears_client *client, const struct tears_drift_options *options,
                        tears_drift **drift_out, struct tears_error *error_out);
 
 /** How many differences there are; 0: none.  @thread drift  @since 0.1 */

@@ -8,6 +8,7 @@
  * Fails:    as tears/drift.h says.
  * Begin at: tears_drift_of_schemas().
  */
+#include "base/sized.h"
 #include "base/str.h"
 #include "data/drift_impl.h"
 #include "schema/ddl.h"
@@ -91,12 +92,15 @@ static tears_status declare(void *owner, struct t3_admin *scratch, struct tears_
     return TEARS_OK;
 }
 
-tears_status tears_drift_of_schemas(tears_client *client, const tears_schema *const *schemas,
-                                    size_t schema_count, const struct tears_drift_options *options,
+tears_status tears_drift_of_schemas(tears_client *client, const struct tears_drift_options *options,
                                     tears_drift **drift_out, struct tears_error *error_out)
 {
-    struct definitions definitions = {.schemas = schemas, .count = schema_count};
-    const struct t3_drift_source source = {.declare = declare, .owner = &definitions};
+    struct tears_drift_options known = TEARS_DRIFT_OPTIONS_INIT;
 
+    if (options != NULL)
+        T3_TRY(t3_sized_copy(&known, sizeof known, options, T3_DRIFT_ORIGIN, error_out));
+    struct definitions definitions = {.schemas = known.definitions,
+                                      .count = known.definition_count};
+    const struct t3_drift_source source = {.declare = declare, .owner = &definitions};
     return t3_drift_open(client, options, &source, drift_out, error_out);
 }

@@ -133,8 +133,9 @@ static tears_drift *compare(const struct site *site, const struct tears_schema_d
 
     options.schema = site->place.schema;
     options.destructive = 1;
-    if (tears_drift_of_schemas(site->place.client, (const tears_schema *const *)schemas, 2,
-                               &options, &drift, &error) != TEARS_OK)
+    options.definitions = (const tears_schema *const *)schemas;
+    options.definition_count = 2;
+    if (tears_drift_of_schemas(site->place.client, &options, &drift, &error) != TEARS_OK)
         fail_msg("drift: %s", error.message);
     tears_schema_free(schemas[0]);
     tears_schema_free(schemas[1]);
