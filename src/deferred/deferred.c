@@ -82,9 +82,9 @@ static void take_marked(struct t3_deferred *deferred)
     const tears_status status =
         t3_pending_take_marked(deferred->pending, t3_deadline_in_ms(MARKED_WAIT_MS), &error);
     t3_pending_stats(deferred->pending, NULL, &after);
-    if (status == TEARS_OK && after.rows > before.rows)
-        ask(deferred); /* or somebody saved meanwhile: a flush too many harms nobody */
-    else if (status != TEARS_OK && status != TEARS_TIMEOUT && status != TEARS_DENIED)
+    if (after.found > before.found)
+        ask(deferred); /* only then: what others save meanwhile is flushed by its table's strategy */
+    if (status != TEARS_OK && status != TEARS_TIMEOUT && status != TEARS_DENIED)
         t3_log(deferred->options.log, TEARS_LOG_WARN, origin,
                "dead letters that are to be tried again could not be taken: %s", error.message);
 }

@@ -249,6 +249,7 @@ static void add_table(const struct t3_pending_table *table, struct t3_pending_st
     stats->coalesced += atomic_load(&table->coalesced);
     stats->landed += atomic_load(&table->landed);
     stats->dead += atomic_load(&table->dead);
+    stats->found += atomic_load(&table->found);
     const int64_t oldest = atomic_load(&table->oldest_us);
     if (oldest != 0 && (stats->oldest_us == 0 || oldest < stats->oldest_us))
         stats->oldest_us = oldest;

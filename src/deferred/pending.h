@@ -16,7 +16,8 @@ struct t3_pending_table; /* one of them; lives as long as the client */
 
 struct t3_pending_limits {
     /* 0 in any: no limit */
-    uint64_t rows_max, bytes_max; /* hard: new records are not taken; one that is there may be changed */
+    uint64_t rows_max,
+        bytes_max; /* hard: new records are not taken; one that is there may be changed */
     uint64_t flush_rows, flush_bytes, flush_age_ms; /* a flush is asked for */
 };
 
@@ -154,8 +155,8 @@ tears_status t3_pending_fly(struct t3_pending *pending, const struct t3_pending_
 
 enum t3_pending_fate {
     T3_FATE_LANDED, /* L3 has it: `row` (NULL: deleted) at `version`; what follows is rebased on that */
-    T3_FATE_BACK,     /* not written: it waits again */
-    T3_FATE_PARKED,   /* the same, and it is not collected before t3_pending_unpark; what follows it is joined to it */
+    T3_FATE_BACK, /* not written: it waits again */
+    T3_FATE_PARKED, /* the same, and it is not collected before t3_pending_unpark; what follows it is joined to it */
     T3_FATE_REPLACED, /* not written: `record` takes its place (after a merge); what follows it is joined to that */
     T3_FATE_DEAD /* refused for good: a dead letter; what follows it for the same key goes with it, in the same letter */
 };
@@ -194,6 +195,8 @@ struct t3_pending_stats {
     uint64_t rows, bytes, parked, in_flight;
     int64_t oldest_us; /* 0: nothing is pending */
     uint64_t saves, coalesced, landed, dead;
+    uint64_t
+        found; /* records taken out of the journal: what the last owner left, and dead letters that are tried again */
 };
 /* `table` NULL: of all. */
 void t3_pending_stats(struct t3_pending *pending, const struct t3_pending_table *table,

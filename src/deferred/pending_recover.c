@@ -121,6 +121,7 @@ static tears_status take_record(void *owner, const struct t3_journal_found *foun
     entry->hash = found->layout;
     t3_list_add(&table->list, entry);
     table->unindexed++;
+    atomic_fetch_add(&table->found, 1);
     t3_pending_count(table, NULL, entry);
     if (found->seq > recovering->pending->seq)
         recovering->pending->seq = found->seq;
@@ -315,6 +316,8 @@ static tears_status check(struct chunk *chunk, struct t3_entry *entry, struct te
         *why_out =
             TEARS_STR("another write of the same row is pending: try again when it has landed");
     } else {
+        if (first == NULL)
+            T3_TRY(t3_index_reserve(table->pending, hash));
         entry->hash = hash;
         if (first == NULL)
             t3_index_swap(table->pending, NULL, entry);
@@ -385,6 +388,7 @@ tears_status t3_pending_adopt(struct t3_pending_table *table, struct t3_deadline
     if (status == TEARS_OK)
         status = for_each(chunk, false, deadline, error_out);
     forget(chunk);
+    t3_index_unreserve(table->pending); /* of one that could not be placed */
     t3_table_settle(table);
     return status;
 }

@@ -228,6 +228,22 @@ static void the_timer_flushes(void **state)
     deferring_close(&here);
 }
 
+/* Something looks for dead letters to try again, once a second. */
+static void a_table_on_checkpoint_is_not_flushed_because_somebody_saves(void **state)
+{
+    (void)state;
+    struct deferring here;
+    deferring_open(&here, &database, NULL);
+    for (int64_t id = 1; id <= 2500; id++) {
+        deferring_insert(&here, id, "waits");
+        tears_session_reset(here.session);
+        usleep(1000);
+    }
+    assert_int_equal(deferring_stats(&here).pending_rows, 2500);
+    assert_int_equal(deferring_stats(&here).flushed_rows, 0);
+    deferring_close(&here);
+}
+
 static void a_limit_asks_for_a_flush(void **state)
 {
     (void)state;
@@ -611,6 +627,7 @@ int main(void)
         ON_BOTH(recovered_rows_are_read_and_flushed),
         ON_BOTH(the_end_of_the_client_flushes),
         ON_SQLITE(the_timer_flushes),
+        ON_SQLITE(a_table_on_checkpoint_is_not_flushed_because_somebody_saves),
         ON_SQLITE(a_limit_asks_for_a_flush),
         ON_BOTH(a_field_is_written_to_a_row_that_no_cache_has),
         ON_BOTH(deferred_fields_lose_nothing),
