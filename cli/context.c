@@ -20,12 +20,16 @@ static void log_to_stderr(void *owner, uint64_t level, const char *origin, const
     cli_note("%s: %s: %s", level < CLI_COUNT(names) ? names[level] : "note", origin, message);
 }
 
-/* For a command that says itself what becomes of pending writes. */
+/* For a command that says itself what becomes of pending writes, and once that the database is away. */
 static void log_all_but_flushes(void *owner, uint64_t level, const char *origin,
                                 const char *message)
 {
-    if (strcmp(origin, "flush") != 0 && strcmp(origin, "deferred") != 0)
-        log_to_stderr(owner, level, origin, message);
+    static const char *const known[] = {"flush", "deferred", "l3.pg"};
+    for (size_t i = 0; i < CLI_COUNT(known); i++) {
+        if (strcmp(origin, known[i]) == 0)
+            return;
+    }
+    log_to_stderr(owner, level, origin, message);
 }
 
 void cli_flushes_itself(const struct cli_args *args, struct tears_client_options *options)

@@ -90,6 +90,7 @@ void cli_note(const char *format, ...)
     text_put_va(&line, format, list);
     va_end(list);
     cli_text_put_char(&line, '\n');
+    (void)fflush(stdout); /* what was printed before the remark comes before it */
     (void)fwrite(line.ptr, 1, line.len, stderr);
 }
 
