@@ -127,6 +127,8 @@ static tears_status settle(struct admin_pg *pg, struct tears_error *error_out)
 static tears_status pg_reset(struct t3_admin *admin, struct tears_error *error_out)
 {
     struct admin_pg *pg = of(admin);
+    if (pg->keeper != NULL) /* notices when it is lost, and the lock with it */
+        T3_TRY(ask_text(pg, pg->keeper, "SET LOCAL statement_timeout = 0", error_out));
     T3_TRY(ask_text(pg, pg->conn, "RESET ALL", error_out));
     return settle(pg, error_out);
 }
@@ -229,8 +231,11 @@ static tears_status try_row(struct admin_pg *pg, struct tears_error *error_out)
         }
     }
     T3_TRY(ask_text(pg, pg->keeper, "BEGIN", error_out));
-    const tears_status status = ask_text(
+    tears_status status = ask_text(
         pg, pg->keeper, "SELECT one FROM _tears_migration_lock FOR UPDATE NOWAIT", error_out);
+    /* The server keeps a statement's snapshot until the next one; building an index concurrently would wait for it. */
+    if (status == TEARS_OK)
+        status = ask_text(pg, pg->keeper, "SET LOCAL statement_timeout = 0", error_out);
     if (status != TEARS_OK)
         (void)ask_text(pg, pg->keeper, "ROLLBACK", NULL); /* fails only with the connection */
     return status;

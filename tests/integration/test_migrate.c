@@ -503,6 +503,12 @@ static void schemas_are_apart(void **state)
     size_t count;
     assert_int_equal(tears_migrate_status(place.migrator, &all, &count), TEARS_NOT_FOUND);
     place.options.create_schema = 1;
+    /* a name that is missing here is not found there */
+    const struct tears_migration_def stray =
+        migrate_sql(1, "ALTER TABLE users ADD COLUMN stray TEXT", "");
+    migrate_place_anew(&place);
+    migrate_add(&place, "stray", &stray, 1);
+    assert_int_equal(tears_migrate_up(place.migrator, NULL, NULL), TEARS_INVALID);
     migrate_place_anew(&place);
     add_three(&place);
     migrate_up(&place, 3);

@@ -90,9 +90,11 @@ static void start_all(struct migrate_place *place, struct shared *shared)
     }
 }
 
-/* PostgreSQL without advisory locks, as older releases of YugabyteDB are. */
+/* PostgreSQL without advisory locks, as older releases of YugabyteDB are.  (What is built in is found by its number, so to
+ * replace its text would change nothing.) */
 static const char *const no_advisory_sql =
-    "CREATE OR REPLACE FUNCTION pg_catalog.pg_try_advisory_lock(integer, integer) RETURNS boolean"
+    "ALTER FUNCTION pg_catalog.pg_try_advisory_lock(integer, integer) RENAME TO no_such_lock;"
+    "CREATE FUNCTION pg_catalog.pg_try_advisory_lock(integer, integer) RETURNS boolean"
     " LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'advisory locks are not yet implemented'"
     " USING ERRCODE = '0A000'; END$$";
 
