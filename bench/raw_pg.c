@@ -194,3 +194,68 @@ void raw_pg_upsert_many(PGconn *conn, const struct bench_row *rows, int count, i
         upsert_chunk(conn, rows + done, count - done < chunk ? count - done : chunk);
     raw_pg_exec(conn, "COMMIT");
 }
+
+/* ---- COPY ------------------------------------------------------------------------------------- */
+
+static void put_field(char **at, const void *bytes, size_t len)
+{
+    const uint32_t length = htobe32((uint32_t)len);
+    memcpy(*at, &length, 4);
+    memcpy(*at + 4, bytes, len);
+    *at += 4 + len;
+}
+
+static size_t put_tuple(char *to, const struct bench_row *row)
+{
+    char *at = to;
+    const uint16_t fields = htobe16(5);
+    const uint64_t n = htobe64((uint64_t)row->n);
+    memcpy(at, &fields, 2);
+    at += 2;
+    put_field(&at, row->id, 16);
+    put_field(&at, row->owner, 16);
+    put_field(&at, row->name, BENCH_NAME_BYTES);
+    put_field(&at, row->body, BENCH_BODY_BYTES);
+    put_field(&at, &n, 8);
+    return (size_t)(at - to);
+}
+
+static void copy_rows(PGconn *conn, const struct bench_row *rows, int count)
+{
+    enum { TUPLES = 64 };
+    static const char header[19] = "PGCOPY\n\377\r\n";
+    static const char trailer[2] = "\377\377";
+    char buffer[TUPLES * (BENCH_NAME_BYTES + BENCH_BODY_BYTES + 100)];
+    PGresult *result = PQexec(conn, "COPY bench_load FROM STDIN (FORMAT binary)");
+    if (PQresultStatus(result) != PGRES_COPY_IN || PQputCopyData(conn, header, sizeof header) != 1)
+        die(conn);
+    PQclear(result);
+    for (int i = 0; i < count;) {
+        size_t len = 0;
+        for (int j = 0; j < TUPLES && i < count; j++)
+            len += put_tuple(buffer + len, &rows[i++]);
+        if (PQputCopyData(conn, buffer, (int)len) != 1)
+            die(conn);
+    }
+    if (PQputCopyData(conn, trailer, sizeof trailer) != 1 || PQputCopyEnd(conn, NULL) != 1)
+        die(conn);
+    while ((result = PQgetResult(conn)) != NULL) {
+        if (PQresultStatus(result) != PGRES_COMMAND_OK)
+            die(conn);
+        PQclear(result);
+    }
+}
+
+void raw_pg_copy_many(PGconn *conn, const struct bench_row *rows, int count)
+{
+    raw_pg_exec(conn, "BEGIN");
+    raw_pg_exec(conn, "CREATE TEMP TABLE bench_load (id UUID, owner UUID, name TEXT, body TEXT, "
+                      "n BIGINT) ON COMMIT DROP");
+    copy_rows(conn, rows, count);
+    raw_pg_exec(conn,
+                "INSERT INTO bench (id, owner, name, body, n, row_version) SELECT id, owner, name, "
+                "body, n, 1 FROM bench_load ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, "
+                "name = excluded.name, body = excluded.body, n = excluded.n, row_version = "
+                "bench.row_version + 1");
+    raw_pg_exec(conn, "COMMIT");
+}

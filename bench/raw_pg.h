@@ -31,4 +31,7 @@ void raw_pg_upsert(PGconn *conn, const struct bench_row *row);
 /* An upsert of `count` rows by unnest, in one transaction, `chunk` rows a statement. */
 void raw_pg_upsert_many(PGconn *conn, const struct bench_row *rows, int count, int chunk);
 
+/* The same rows by COPY in the binary format into a temporary table, and one INSERT ... SELECT of that, in one transaction. */
+void raw_pg_copy_many(PGconn *conn, const struct bench_row *rows, int count);
+
 #endif

@@ -19,7 +19,8 @@
 #include "base/jitter.h"
 
 enum {
-    BATCH_ROWS = 5000,
+    BATCH_ROWS = 20000,
+    BATCH_ROWS_FIRST = 5000, /* as long as all goes well the next one is twice as large */
     BATCH_BYTES = 16 << 20,
     L3_WAIT_MS = 30000,
     ROUNDS_WITHOUT_LANDING = 16, /* rows that are merged again and again: somebody else is faster */
@@ -44,7 +45,7 @@ tears_status t3_flush_new(const struct t3_flush_options *options, struct t3_flus
     flush->options.batch_rows_max = or_default(options->batch_rows_max, BATCH_ROWS);
     flush->options.batch_bytes_max = or_default(options->batch_bytes_max, BATCH_BYTES);
     flush->options.l3_wait_ms = or_default(options->l3_wait_ms, L3_WAIT_MS);
-    flush->rows_now = flush->options.batch_rows_max;
+    t3_flush_shrink(flush);
     flush->batch = &flush->batches[0];
     flush->attempt = &flush->attempts[0];
     t3_mutex_init(&flush->mutex);
@@ -73,6 +74,12 @@ void t3_flush_free(struct t3_flush *flush)
     t3_cond_done(&flush->idle);
     t3_mutex_done(&flush->mutex);
     t3_free(flush);
+}
+
+void t3_flush_shrink(struct t3_flush *flush)
+{
+    const uint64_t most = flush->options.batch_rows_max;
+    flush->rows_now = most < BATCH_ROWS_FIRST ? most : BATCH_ROWS_FIRST;
 }
 
 /* ---- whose turn it is -------------------------------------------------------------------------------- */

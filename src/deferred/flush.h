@@ -56,7 +56,7 @@ struct t3_flush_options {
     struct t3_pending *pending;
     struct t3_journal *journal;
     struct t3_flush_hooks hooks;
-    uint64_t batch_rows_max;  /* 0: 5,000 */
+    uint64_t batch_rows_max;  /* 0: 20,000; the first has 5,000, and so has one after a failure */
     uint64_t batch_bytes_max; /* 0: 16 MiB */
     uint64_t l3_wait_ms;      /* deadline of one batch; 0: 30,000 */
     const struct t3_log *log;

@@ -136,7 +136,7 @@ struct t3_flush {
     struct t3_arena tables; /* of what is known of tables */
     struct t3_flush_owed *owed;
     bool is_undecided; /* a batch is owed whose database is not known: none of its tables is open */
-    uint64_t rows_now; /* of a batch: fewer after a timeout */
+    uint64_t rows_now; /* of a batch: fewer after a failure */
     uint64_t pass_number;
     struct t3_arena *batch;   /* of the batch: one of two, as the last one may not have ended */
     struct t3_arena *attempt; /* of one transaction of it: as well */
@@ -173,6 +173,9 @@ static inline void t3_flush_count(_Atomic uint64_t *counter, uint64_t more)
 {
     atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
 }
+
+/* Batches begin small again: a bad row has to be looked for among fewer. */
+void t3_flush_shrink(struct t3_flush *flush);
 
 /* Whether the pass has to end. */
 static inline bool t3_flush_is_over(const struct t3_flush_run *run)

@@ -114,6 +114,7 @@ static tears_status halve(struct delivery *delivery)
     const size_t half = delivery->count / 2;
     t3_flush_count(&delivery->run->flush->counters.bisections, 1);
     delivery->is_split = true;
+    t3_flush_shrink(delivery->run->flush);
     T3_TRY(t3_flush_deliver(delivery->run, delivery->entries, half));
     return t3_flush_deliver(delivery->run, delivery->entries + half, delivery->count - half);
 }
