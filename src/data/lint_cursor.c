@@ -12,6 +12,8 @@
 
 struct lint_cursor t3_lint_cursor(const struct t3_sql_tokens *tokens, struct t3_sql_range range)
 {
+    if (range.first == range.end) /* text without a token has no list of them */
+        return (struct lint_cursor){.at = NULL, .end = NULL};
     return (struct lint_cursor){.at = tokens->items + range.first,
                                 .end = tokens->items + range.end};
 }
