@@ -1,12 +1,12 @@
 /*
  * pending_impl.h -- the insides of the index of pending rows, for src/deferred/pending*.c only.
  *
- *   shards[]            by key:  slot {hash, entry}                what readers use, under the shard's lock
- *                                              |
- *                                           follower
+ *   shards[]            by key:  bucket -> entry -> entry ...      what readers use, under the shard's lock
+ *                                            |
+ *                                         follower
  *   table->list         by id:   every record of the table         what leaders use, without a lock
  *
- * Everything but the slots, and what entries in them show (record and follower), belongs to whoever leads the queue `calls`.
+ * Everything but the chains, and what entries in them show (record and follower), belongs to whoever leads the queue `calls`.
  */
 #ifndef T3_DEFERRED_PENDING_IMPL_H
 #define T3_DEFERRED_PENDING_IMPL_H
@@ -29,6 +29,7 @@ enum t3_entry_flag {
 
 /* One record. */
 struct t3_entry {
+    struct t3_entry *next;     /* in the bucket; of a follower NULL */
     struct t3_entry *follower; /* the second record of the key */
     struct t3_pending_table *table;
     uint64_t hash; /* of table and key; before it is indexed: the number of its layout */
@@ -39,19 +40,11 @@ struct t3_entry {
     char bytes[]; /* of record.c, aligned to 8 */
 };
 
-/* Open addressing: an entry is in the first free slot at or after where its hash belongs.  Hashes stand beside the entries, so that looking for a key, and
- * making room, touches no entry but the one that is wanted. */
-struct t3_entry_slot {
-    uint64_t hash;
-    struct t3_entry *entry; /* NULL: free */
-};
-
 struct t3_entry_shard {
     struct t3_mutex mutex;
-    struct t3_entry_slot *slots;
-    uint32_t slot_count; /* a power of two */
+    struct t3_entry **buckets; /* a power of two of them */
+    uint32_t bucket_count;
     uint32_t count;
-    uint32_t adding; /* room that was reserved and not used yet; the leader's */
 };
 
 /* Records of one table by id.  Ids grow, so new ones are put at the end; places of those that went away are NULL until the list is packed. */
@@ -159,11 +152,6 @@ struct t3_entry *t3_entry_of_bytes(struct t3_pending_table *table, struct tears_
 
 /* The record, decoded in place. */
 void t3_entry_record(const struct t3_entry *entry, struct t3_record *record_out);
-
-/* Makes sure that one more key of this hash can be shown.  TEARS_NO_MEMORY. */
-tears_status t3_index_reserve(struct t3_pending *pending, uint64_t hash);
-/* Gives up what was reserved and is not needed. */
-void t3_index_unreserve(struct t3_pending *pending);
 
 /* Shows readers `made` (NULL: nothing) where `old` (NULL: nothing) was: as the first of its key. */
 void t3_index_swap(struct t3_pending *pending, struct t3_entry *old, struct t3_entry *made);

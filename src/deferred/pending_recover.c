@@ -316,8 +316,6 @@ static tears_status check(struct chunk *chunk, struct t3_entry *entry, struct te
         *why_out =
             TEARS_STR("another write of the same row is pending: try again when it has landed");
     } else {
-        if (first == NULL)
-            T3_TRY(t3_index_reserve(table->pending, hash));
         entry->hash = hash;
         if (first == NULL)
             t3_index_swap(table->pending, NULL, entry);
@@ -388,7 +386,6 @@ tears_status t3_pending_adopt(struct t3_pending_table *table, struct t3_deadline
     if (status == TEARS_OK)
         status = for_each(chunk, false, deadline, error_out);
     forget(chunk);
-    t3_index_unreserve(table->pending); /* of one that could not be placed */
     t3_table_settle(table);
     return status;
 }
