@@ -216,7 +216,7 @@ static int print_tally(const struct cli_args *args, const tears_lint *lint,
 
     tears_lint_looked_at(lint, &files, &statements);
     if (!args->json) {
-        cli_note("%llu findings, %llu allowed, in %llu statements of %llu files",
+        cli_note("findings: %llu; allowed: %llu; statements: %llu; files: %llu",
                  (unsigned long long)tally->findings, (unsigned long long)tally->allowed,
                  (unsigned long long)statements, (unsigned long long)files);
         return CLI_EXIT_OK;

@@ -14,7 +14,7 @@ expect 2 'there are no \*.sql files'
 echo 'findings'
 echo 'CREATE TABLE IF NOT EXISTS t (id BIGINT PRIMARY KEY);' > migrations/shop/0001_t.up.sql
 run migrate lint
-expect 0 '0 findings, 0 allowed, in 1 statements of 1 files'
+expect 0 'findings: 0; allowed: 0; statements: 1; files: 1'
 cat > migrations/shop/0002_index.up.sql << 'END'
 -- two statements
 SELECT 1;
