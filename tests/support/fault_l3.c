@@ -73,6 +73,10 @@ static tears_status fault_query(struct t3_l3 *l3, struct t3_l3_call *call, struc
 static tears_status fault_begin(struct t3_l3 *l3, struct t3_l3_call *call, struct t3_l3_tx **tx_out)
 {
     struct fault_l3 *fault = of(l3);
+    void (*before)(void *) = fault->before_begin;
+    fault->before_begin = NULL;
+    if (before != NULL)
+        before(fault->owner);
     T3_TRY(is_away(fault, call));
     if (is_hit(fault))
         return fail(fault, call);

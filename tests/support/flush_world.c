@@ -5,6 +5,7 @@
 
 #include "base/fail.h"
 #include "base/str.h"
+#include "base/thread.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -131,6 +132,7 @@ static void open_parts(struct flush_world *world)
     const struct t3_journal_options journal = {
         .path = tears_str_c(world->path),
         .durability = world->path[0] != '\0' ? TEARS_DURABLE_NORMAL : TEARS_DURABLE_NONE,
+        .take_over_ms = world->take_over_ms,
         .log = &world->log};
     const struct t3_flush_hooks hooks = {.table = hook_table,
                                          .ticket = hook_ticket,
@@ -140,8 +142,14 @@ static void open_parts(struct flush_world *world)
     struct t3_arena arena = {0};
     const struct t3_pending_flight *flights = NULL;
     size_t count = 0;
-    must(world,
-         t3_journal_open(&journal, t3_deadline_in_ms(WAIT_MS), &world->journal, &world->error));
+    const struct t3_deadline deadline = t3_deadline_in_ms(WAIT_MS);
+    tears_status status = TEARS_CONFLICT;
+    while (status == TEARS_CONFLICT && !t3_deadline_passed(deadline)) {
+        status = t3_journal_open(&journal, deadline, &world->journal, &world->error);
+        if (status == TEARS_CONFLICT)
+            t3_pause_us(50000);
+    }
+    must(world, status);
     const struct t3_pending_options pending = {.journal = world->journal, .log = &world->log};
     must(world, t3_pending_new(&pending, &world->pending, &world->error));
     const struct t3_flush_options flush = {.pending = world->pending,

@@ -34,6 +34,7 @@ struct flush_world {
     struct tears_flush_result result;
     struct t3_log log;
     uint64_t batch_rows_max;
+    uint64_t take_over_ms;
     char last_refusal[512]; /* from the log */
 };
 
