@@ -8,6 +8,8 @@
 
 #include "tier/l3.h"
 
+#include <stdatomic.h>
+
 struct fault_l3 {
     struct t3_l3 base;
     struct t3_l3 *inner;
