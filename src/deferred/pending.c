@@ -80,6 +80,7 @@ void t3_pending_free(struct t3_pending *pending)
 {
     if (pending == NULL)
         return;
+    t3_slab_end(pending);
     t3_pending_free_tables(pending);
     t3_index_done(pending);
     t3_landed_done(pending);

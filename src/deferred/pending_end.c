@@ -273,7 +273,7 @@ static void show_made(struct step *step)
     t3_entry_set_flag(same, T3_ENTRY_PARKED, false);
     t3_list_set(&table->list, made->id, made);
     t3_pending_count(table, same, made);
-    t3_free(same);
+    t3_entry_free(same);
     if (other != NULL)
         t3_entry_drop(other);
 }
@@ -290,7 +290,7 @@ static void carry_out(struct step *step)
         show_made(step);
         stays = step->made;
     } else if (goes_away) {
-        t3_free(step->made); /* of the dead, only the journal keeps anything */
+        t3_entry_free(step->made); /* of the dead, only the journal keeps anything */
         t3_index_swap(table->pending, first, NULL);
         t3_entry_drop(first);
         if (step->follower != NULL)
@@ -310,7 +310,7 @@ static void forget(struct plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++) {
         plan->steps[i].first->flags &= ~(uint32_t)T3_ENTRY_ENDING;
-        t3_free(plan->steps[i].made);
+        t3_entry_free(plan->steps[i].made);
     }
 }
 

@@ -1,12 +1,12 @@
 /*
  * pending_impl.h -- the insides of the index of pending rows, for src/deferred/pending*.c only.
  *
- *   shards[]            by key:  bucket -> entry -> entry ...      what readers use, under the shard's lock
- *                                            |
- *                                         follower
+ *   shards[]            by key:  slot {hash, entry}                what readers use, under the shard's lock
+ *                                              |
+ *                                           follower
  *   table->list         by id:   every record of the table         what leaders use, without a lock
  *
- * Everything but the chains, and what entries in them show (record and follower), belongs to whoever leads the queue `calls`.
+ * Everything but the slots, and what entries in them show (record and follower), belongs to whoever leads the queue `calls`.
  */
 #ifndef T3_DEFERRED_PENDING_IMPL_H
 #define T3_DEFERRED_PENDING_IMPL_H
@@ -27,9 +27,11 @@ enum t3_entry_flag {
     T3_ENTRY_ENDING = 16 /* while t3_pending_end is under way */
 };
 
+struct t3_slab;
+
 /* One record. */
 struct t3_entry {
-    struct t3_entry *next;     /* in the bucket; of a follower NULL */
+    struct t3_slab *slab;      /* it is a part of; NULL: it is a block of its own */
     struct t3_entry *follower; /* the second record of the key */
     struct t3_pending_table *table;
     uint64_t hash; /* of table and key; before it is indexed: the number of its layout */
@@ -40,11 +42,19 @@ struct t3_entry {
     char bytes[]; /* of record.c, aligned to 8 */
 };
 
+/* Open addressing: an entry is in the first free slot at or after where its hash belongs.  Hashes stand beside the entries, so that looking for a key, and
+ * making room, touches no entry but the one that is wanted. */
+struct t3_entry_slot {
+    uint64_t hash;
+    struct t3_entry *entry; /* NULL: free */
+};
+
 struct t3_entry_shard {
     struct t3_mutex mutex;
-    struct t3_entry **buckets; /* a power of two of them */
-    uint32_t bucket_count;
+    struct t3_entry_slot *slots;
+    uint32_t slot_count; /* a power of two */
     uint32_t count;
+    uint32_t adding; /* room that was reserved and not used yet; the leader's */
 };
 
 /* Records of one table by id.  Ids grow, so new ones are put at the end; places of those that went away are NULL until the list is packed. */
@@ -104,6 +114,7 @@ struct t3_pending {
     uint64_t table_count;
     struct t3_claim *claims; /* given out since the last t3_pending_collect; some may have ended */
     size_t claim_count, claim_capacity;
+    struct t3_slab *slab;  /* the one that is being filled */
     struct t3_arena arena; /* the leader's, for one batch of calls */
     _Atomic uint64_t rows, bytes;
 
@@ -134,6 +145,25 @@ tears_status t3_pending_enter(struct t3_pending *pending, struct t3_pending_call
 void t3_pending_lead_saves(struct t3_pending *pending, struct t3_combine_item **items,
                            size_t count);
 
+/* ---- entries (pending_entry.c) ---- */
+
+/* An entry of the record's bytes, not in the index; NULL: no memory. */
+struct t3_entry *t3_entry_new(struct t3_pending_table *table, const struct t3_record *record);
+/* One of bytes that come out of the file, one of many. */
+struct t3_entry *t3_entry_found(struct t3_pending_table *table, struct tears_str bytes);
+/* There are no more of them for now. */
+void t3_slab_end(struct t3_pending *pending);
+/* NULL is accepted. */
+void t3_entry_free(struct t3_entry *entry);
+
+/* The record, decoded in place. */
+void t3_entry_record(const struct t3_entry *entry, struct t3_record *record_out);
+
+void t3_entry_set_flag(struct t3_entry *entry, uint32_t flag, bool value);
+
+/* Takes a record out of the list and the figures, and frees it; no reader can find it any more. */
+void t3_entry_drop(struct t3_entry *entry);
+
 /* ---- the index (pending_index.c) ---- */
 
 uint64_t t3_index_hash(const struct t3_pending_table *table, const struct t3_key *key);
@@ -146,12 +176,13 @@ void t3_index_done(struct t3_pending *pending);
 struct t3_entry *t3_index_find(struct t3_pending_table *table, const struct t3_key *key,
                                uint64_t hash);
 
-/* An entry of the record's bytes, not in the index; NULL: no memory. */
-struct t3_entry *t3_entry_new(struct t3_pending_table *table, const struct t3_record *record);
-struct t3_entry *t3_entry_of_bytes(struct t3_pending_table *table, struct tears_str bytes);
+/* A key of this hash will be looked for soon. */
+void t3_index_expect(struct t3_pending *pending, uint64_t hash);
 
-/* The record, decoded in place. */
-void t3_entry_record(const struct t3_entry *entry, struct t3_record *record_out);
+/* Makes sure that one more key of this hash can be shown.  TEARS_NO_MEMORY. */
+tears_status t3_index_reserve(struct t3_pending *pending, uint64_t hash);
+/* Gives up what was reserved and is not needed. */
+void t3_index_unreserve(struct t3_pending *pending);
 
 /* Shows readers `made` (NULL: nothing) where `old` (NULL: nothing) was: as the first of its key. */
 void t3_index_swap(struct t3_pending *pending, struct t3_entry *old, struct t3_entry *made);
@@ -175,11 +206,6 @@ void t3_pending_count(struct t3_pending_table *table, const struct t3_entry *old
 /* After changes: the age of the oldest, waiters for room, and whether a flush has to be asked for. */
 void t3_pending_settle(struct t3_pending *pending);
 void t3_table_settle(struct t3_pending_table *table);
-
-void t3_entry_set_flag(struct t3_entry *entry, uint32_t flag, bool value);
-
-/* Takes a record out of the list and the figures, and frees it; no reader can find it any more. */
-void t3_entry_drop(struct t3_entry *entry);
 
 /* Whether it may not be changed in place. */
 static inline bool t3_entry_is_on_its_way(const struct t3_entry *entry)

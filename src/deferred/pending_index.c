@@ -1,65 +1,15 @@
 /*
  * pending_index.c -- records by key, and by id.
  *
- * Owns:     the buckets of the shards, and the entries in them.
+ * Owns:     the slots of the shards.
  * Must not know: what records mean.
- * Threads:  chains change under their shard's lock, and only by the leader of the queue, who may therefore read them without; lists are the leader's alone.
+ * Threads:  slots change under their shard's lock, and only by the leader of the queue, who may therefore read them without; lists are the leader's alone.
  * Fails:    TEARS_NO_MEMORY, before anything has changed.
  * Begin at: t3_index_swap().
  */
 #include "deferred/pending_impl.h"
 
-enum { BUCKETS_MIN = 16, PLACES_MIN = 64 };
-
-/* ---- entries ------------------------------------------------------------------------------------ */
-
-static struct t3_entry *entry_of(struct t3_pending_table *table, size_t size)
-{
-    if (size > UINT32_MAX)
-        return NULL;
-    struct t3_entry *entry = t3_alloc(sizeof *entry + size);
-    if (entry == NULL)
-        return NULL;
-    memset(entry, 0, sizeof *entry);
-    entry->table = table;
-    entry->size = (uint32_t)size;
-    return entry;
-}
-
-struct t3_entry *t3_entry_new(struct t3_pending_table *table, const struct t3_record *record)
-{
-    struct t3_entry *entry = entry_of(table, t3_record_size(table->schema, record));
-    if (entry != NULL)
-        t3_record_write(table->schema, record, entry->bytes);
-    return entry;
-}
-
-struct t3_entry *t3_entry_of_bytes(struct t3_pending_table *table, struct tears_str bytes)
-{
-    struct t3_entry *entry = entry_of(table, bytes.len);
-    if (entry != NULL && bytes.len > 0)
-        memcpy(entry->bytes, bytes.ptr, bytes.len);
-    return entry;
-}
-
-void t3_entry_record(const struct t3_entry *entry, struct t3_record *record_out)
-{
-    t3_record_view(tears_str_n(entry->bytes, entry->size), record_out);
-    record_out->id = entry->id;
-    record_out->seq = entry->seq;
-}
-
-void t3_entry_set_flag(struct t3_entry *entry, uint32_t flag, bool value)
-{
-    if (((entry->flags & flag) != 0) == value)
-        return;
-    entry->flags ^= flag;
-    const uint64_t change = value ? 1 : UINT64_MAX; /* wraps: one more, or one less */
-    if (flag == T3_ENTRY_PARKED)
-        atomic_fetch_add(&entry->table->parked_rows, change);
-    if (flag == T3_ENTRY_FLYING)
-        atomic_fetch_add(&entry->table->in_flight, change);
-}
+enum { SLOTS_MIN = 16, PLACES_MIN = 64 };
 
 /* ---- by key ------------------------------------------------------------------------------------- */
 
@@ -68,26 +18,21 @@ uint64_t t3_index_hash(const struct t3_pending_table *table, const struct t3_key
     return key->hash ^ table->salt;
 }
 
-/* The upper bits choose the shard, the lower ones the bucket. */
+/* The upper bits choose the shard, the lower ones the slot. */
 struct t3_entry_shard *t3_index_shard(struct t3_pending *pending, uint64_t hash)
 {
     return &pending->shards[hash >> 58];
-}
-
-static struct t3_entry **bucket_of(const struct t3_entry_shard *shard, uint64_t hash)
-{
-    return &shard->buckets[hash & (shard->bucket_count - 1)];
 }
 
 tears_status t3_index_init(struct t3_pending *pending)
 {
     for (size_t i = 0; i < SHARDS; i++) {
         struct t3_entry_shard *shard = &pending->shards[i];
-        shard->buckets = t3_alloc_zero(BUCKETS_MIN, sizeof(struct t3_entry *));
-        shard->bucket_count = BUCKETS_MIN;
-        if (shard->buckets == NULL) {
+        shard->slots = t3_alloc_zero(SLOTS_MIN, sizeof *shard->slots);
+        shard->slot_count = SLOTS_MIN;
+        if (shard->slots == NULL) {
             for (size_t k = 0; k < i; k++)
-                t3_free(pending->shards[k].buckets);
+                t3_free(pending->shards[k].slots);
             return TEARS_NO_MEMORY;
         }
     }
@@ -100,7 +45,7 @@ void t3_index_done(struct t3_pending *pending)
 {
     for (size_t i = 0; i < SHARDS; i++) {
         t3_mutex_done(&pending->shards[i].mutex);
-        t3_free(pending->shards[i].buckets);
+        t3_free(pending->shards[i].slots);
     }
 }
 
@@ -117,49 +62,99 @@ static bool is_of_key(const struct t3_entry *entry, const struct t3_pending_tabl
 struct t3_entry *t3_index_find(struct t3_pending_table *table, const struct t3_key *key,
                                uint64_t hash)
 {
-    struct t3_entry *entry = *bucket_of(t3_index_shard(table->pending, hash), hash);
-    while (entry != NULL && (entry->hash != hash || !is_of_key(entry, table, key)))
-        entry = entry->next;
-    return entry;
+    const struct t3_entry_shard *shard = t3_index_shard(table->pending, hash);
+    const uint64_t mask = shard->slot_count - 1;
+    for (uint64_t at = hash & mask; shard->slots[at].entry != NULL; at = (at + 1) & mask)
+        if (shard->slots[at].hash == hash && is_of_key(shard->slots[at].entry, table, key))
+            return shard->slots[at].entry;
+    return NULL;
 }
 
-/* Twice as many buckets.  Without memory the chains just become longer. */
-static void grow_locked(struct t3_entry_shard *shard) T3_REQUIRES(shard->mutex)
+void t3_index_expect(struct t3_pending *pending, uint64_t hash)
 {
-    const uint32_t count = shard->bucket_count * 2;
-    struct t3_entry **buckets = t3_alloc_zero(count, sizeof *buckets);
-    if (buckets == NULL)
-        return;
-    for (uint32_t i = 0; i < shard->bucket_count; i++) {
-        struct t3_entry *entry = shard->buckets[i];
-        while (entry != NULL) {
-            struct t3_entry *next = entry->next;
-            struct t3_entry **bucket = &buckets[entry->hash & (count - 1)];
-            entry->next = *bucket;
-            *bucket = entry;
-            entry = next;
-        }
+    const struct t3_entry_shard *shard = t3_index_shard(pending, hash);
+    __builtin_prefetch(&shard->slots[hash & (shard->slot_count - 1)]);
+}
+
+/* There is always a free slot. */
+static void put_slot(struct t3_entry_slot *slots, uint64_t mask, const struct t3_entry_slot *slot)
+{
+    uint64_t at = slot->hash & mask;
+    while (slots[at].entry != NULL)
+        at = (at + 1) & mask;
+    slots[at] = *slot;
+}
+
+static bool is_crowded(const struct t3_entry_shard *shard, uint32_t slot_count)
+{
+    return (uint64_t)shard->count + shard->adding > (uint64_t)slot_count / 4 * 3;
+}
+
+tears_status t3_index_reserve(struct t3_pending *pending, uint64_t hash)
+{
+    struct t3_entry_shard *shard = t3_index_shard(pending, hash);
+    shard->adding++;
+    if (!is_crowded(shard, shard->slot_count))
+        return TEARS_OK;
+    const uint32_t count = shard->slot_count * 2;
+    struct t3_entry_slot *slots =
+        count > shard->slot_count ? t3_alloc_zero(count, sizeof *slots) : NULL;
+    if (slots == NULL)
+        return TEARS_NO_MEMORY;
+    for (uint32_t i = 0; i < shard->slot_count; i++)
+        if (shard->slots[i].entry != NULL)
+            put_slot(slots, count - 1, &shard->slots[i]);
+    struct t3_entry_slot *old = shard->slots;
+    t3_lock(
+        &shard
+             ->mutex); /* only the leader changes slots: while it copied them, readers could go on */
+    shard->slots = slots;
+    shard->slot_count = count;
+    t3_unlock(&shard->mutex);
+    t3_free(old);
+    return TEARS_OK;
+}
+
+void t3_index_unreserve(struct t3_pending *pending)
+{
+    for (size_t i = 0; i < SHARDS; i++)
+        pending->shards[i].adding = 0;
+}
+
+/* Frees a slot, and moves up what stands behind it and belongs there or before. */
+static void free_slot_locked(struct t3_entry_shard *shard, uint64_t at) T3_REQUIRES(shard->mutex)
+{
+    const uint64_t mask = shard->slot_count - 1;
+    struct t3_entry_slot *slots = shard->slots;
+    for (uint64_t next = (at + 1) & mask; slots[next].entry != NULL; next = (next + 1) & mask) {
+        const uint64_t home = slots[next].hash & mask;
+        if (((next - home) & mask) < ((next - at) & mask))
+            continue; /* it would stand before its home */
+        slots[at] = slots[next];
+        at = next;
     }
-    t3_free(shard->buckets);
-    shard->buckets = buckets;
-    shard->bucket_count = count;
+    slots[at] = (struct t3_entry_slot){0};
+    shard->count--;
 }
 
 static void swap_locked(struct t3_entry_shard *shard, struct t3_entry *old, struct t3_entry *made)
     T3_REQUIRES(shard->mutex)
 {
-    struct t3_entry **link = bucket_of(shard, old != NULL ? old->hash : made->hash);
-    while (old != NULL && *link != old)
-        link = &(*link)->next;
-    if (made == NULL) {
-        *link = old->next;
-        shard->count--;
+    const uint64_t mask = shard->slot_count - 1;
+    if (old == NULL) {
+        T3_ASSERT(shard->adding > 0);
+        put_slot(shard->slots, mask, &(struct t3_entry_slot){made->hash, made});
+        shard->adding--;
+        shard->count++;
         return;
     }
-    made->next = old != NULL ? old->next : *link;
-    *link = made;
-    if (old == NULL && ++shard->count > shard->bucket_count && shard->bucket_count < 1u << 30)
-        grow_locked(shard);
+    uint64_t at = old->hash & mask;
+    while (shard->slots[at].entry != old)
+        at = (at + 1) & mask;
+    if (made != NULL)
+        shard->slots[at].entry = made;
+    else
+        free_slot_locked(shard, at);
 }
 
 void t3_index_swap(struct t3_pending *pending, struct t3_entry *old, struct t3_entry *made)
@@ -290,16 +285,6 @@ void t3_pending_count(struct t3_pending_table *table, const struct t3_entry *old
     atomic_fetch_add(&table->bytes, bytes);
     atomic_fetch_add(&table->pending->rows, rows);
     atomic_fetch_add(&table->pending->bytes, bytes);
-}
-
-void t3_entry_drop(struct t3_entry *entry)
-{
-    struct t3_pending_table *table = entry->table;
-    t3_entry_set_flag(entry, T3_ENTRY_FLYING, false);
-    t3_entry_set_flag(entry, T3_ENTRY_PARKED, false);
-    t3_list_set(&table->list, entry->id, NULL);
-    t3_pending_count(table, entry, NULL);
-    t3_free(entry);
 }
 
 void t3_table_settle(struct t3_pending_table *table)

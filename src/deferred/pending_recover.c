@@ -19,6 +19,8 @@
 
 enum { CHUNK = 4096 };
 
+static const char unreadable[] = "the record cannot be read: it is damaged";
+
 /* ---- reading the file --------------------------------------------------------------------------- */
 
 struct recovering {
@@ -26,6 +28,9 @@ struct recovering {
     struct t3_pending *pending;
     struct t3_arena *arena;
     struct t3_found_layout *last; /* found; most records are of the same as the one before */
+    struct t3_pending_table
+        *counted; /* whose records these are: figures that threads share are moved once for many */
+    uint64_t rows, bytes;
     struct t3_pending_flight *flights;
     size_t flight_count, flight_capacity;
     uint64_t damaged;
@@ -103,6 +108,23 @@ static struct t3_pending_table *table_of(struct recovering *recovering, uint64_t
     return table;
 }
 
+/* Adds what was counted to the table's figures, and goes on with another one. */
+static void count_for(struct recovering *recovering, struct t3_pending_table *table)
+{
+    struct t3_pending_table *counted = recovering->counted;
+    if (counted != NULL) {
+        counted->unindexed += recovering->rows;
+        atomic_fetch_add(&counted->found, recovering->rows);
+        atomic_fetch_add(&counted->rows, recovering->rows);
+        atomic_fetch_add(&counted->bytes, recovering->bytes);
+        atomic_fetch_add(&recovering->pending->rows, recovering->rows);
+        atomic_fetch_add(&recovering->pending->bytes, recovering->bytes);
+    }
+    recovering->counted = table;
+    recovering->rows = 0;
+    recovering->bytes = 0;
+}
+
 static tears_status take_record(void *owner, const struct t3_journal_found *found)
 {
     struct recovering *recovering = owner;
@@ -113,16 +135,17 @@ static tears_status take_record(void *owner, const struct t3_journal_found *foun
                        ", which the log does not have",
                        found->id, found->layout);
     T3_TRY(t3_list_reserve(&table->list, 1));
-    struct t3_entry *entry = t3_entry_of_bytes(table, found->bytes);
+    struct t3_entry *entry = t3_entry_found(table, found->bytes);
     if (entry == NULL)
         return TEARS_NO_MEMORY;
     entry->id = found->id;
     entry->seq = found->seq;
     entry->hash = found->layout;
     t3_list_add(&table->list, entry);
-    table->unindexed++;
-    atomic_fetch_add(&table->found, 1);
-    t3_pending_count(table, NULL, entry);
+    if (table != recovering->counted)
+        count_for(recovering, table);
+    recovering->rows++;
+    recovering->bytes += entry->size;
     if (found->seq > recovering->pending->seq)
         recovering->pending->seq = found->seq;
     return TEARS_OK;
@@ -155,6 +178,8 @@ static tears_status recover_led(struct t3_pending *pending, struct t3_pending_ca
         .layout = take_layout, .record = take_record, .flight = take_flight, .owner = recovering};
     const tears_status status = t3_journal_recover(
         pending->options.journal, &reader, call->deadline, &recovering->damaged, call->error_out);
+    count_for(recovering, NULL);
+    t3_slab_end(pending);
     if (status == TEARS_NO_MEMORY)
         return t3_fail_memory(call->error_out, "deferred");
     T3_TRY(status);
@@ -225,7 +250,7 @@ static tears_status convert(struct chunk *chunk, const struct t3_entry *entry)
         status =
             t3_record_read(from, tears_str_n(entry->bytes, entry->size), chunk->arena, &record);
     if (status == TEARS_CORRUPT)
-        return die(chunk, entry, TEARS_STR("the record cannot be read: it is damaged"));
+        return die(chunk, entry, tears_str_c(unreadable));
     T3_TRY(status);
     status = t3_record_convert(from, &record, table->schema, chunk->arena, &converted, &error);
     if (status == TEARS_INVALID)
@@ -266,7 +291,7 @@ static void carry_out_chunk(struct chunk *chunk)
         made->flags = old->flags;
         t3_list_set(&table->list, made->id, made);
         t3_pending_count(table, old, made);
-        t3_free(old);
+        t3_entry_free(old);
     }
     for (size_t i = 0; i < chunk->death_count; i++) {
         t3_entry_drop(t3_list_find(&table->list, chunk->deaths[i].id));
@@ -290,7 +315,7 @@ static tears_status end_chunk(struct chunk *chunk, struct t3_deadline deadline,
     if (status == TEARS_OK)
         carry_out_chunk(chunk);
     for (size_t i = 0; i < chunk->put_count; i++)
-        t3_free(chunk->made[i]);
+        t3_entry_free(chunk->made[i]);
     chunk->put_count = 0;
     t3_arena_reset(chunk->arena);
     return status;
@@ -298,77 +323,123 @@ static tears_status end_chunk(struct chunk *chunk, struct t3_deadline deadline,
 
 /* ---- into the index ----------------------------------------------------------------------------- */
 
-static tears_status check(struct chunk *chunk, struct t3_entry *entry, struct tears_str *why_out)
+enum { AHEAD = 32 }; /* so many slots are fetched from memory at once */
+
+/* A record whose place is being looked for. */
+struct newcomer {
+    struct t3_entry *entry;
+    uint64_t hash;
+    bool is_damaged;
+};
+
+static void meet(struct chunk *chunk, struct t3_entry *entry, struct newcomer *newcomer)
 {
     struct t3_pending_table *table = chunk->table;
     struct tears_value storage[T3_KEY_COLUMNS_MAX];
     struct t3_record record;
     struct t3_key key;
-    *why_out = TEARS_STR("");
-    T3_TRY(t3_record_read(table->schema, tears_str_n(entry->bytes, entry->size), chunk->arena,
-                          &record));
+    newcomer->entry = entry;
+    newcomer->is_damaged = t3_record_read(table->schema, tears_str_n(entry->bytes, entry->size),
+                                          chunk->arena, &record) != TEARS_OK;
+    if (newcomer->is_damaged)
+        return;
     t3_key_of_row(table->schema, record.row, storage, &key);
-    const uint64_t hash = t3_index_hash(table, &key);
+    newcomer->hash = t3_index_hash(table, &key);
+    t3_index_expect(table->pending, newcomer->hash);
+}
+
+/* Why the record cannot be found a place; "" when it has one now. */
+static tears_status settle_down(struct t3_pending_table *table, struct t3_entry *entry,
+                                uint64_t hash, struct tears_str *why_out)
+{
+    struct tears_value storage[T3_KEY_COLUMNS_MAX];
+    struct t3_record record;
+    struct t3_key key;
+    t3_entry_record(entry, &record);
+    t3_key_of_row(table->schema, record.row, storage, &key);
     struct t3_entry *first = t3_index_find(table, &key, hash);
+    *why_out = TEARS_STR("");
     if (first == NULL && record.follows) {
         *why_out = TEARS_STR("it follows a write of the same row that is not pending");
-    } else if (first != NULL && (!record.follows || first->follower != NULL)) {
+        return TEARS_OK;
+    }
+    if (first != NULL && (!record.follows || first->follower != NULL)) {
         *why_out =
             TEARS_STR("another write of the same row is pending: try again when it has landed");
-    } else {
-        entry->hash = hash;
-        if (first == NULL)
-            t3_index_swap(table->pending, NULL, entry);
-        else
-            t3_index_set_follower(table->pending, first, entry);
-        table->unindexed--;
+        return TEARS_OK;
     }
+    if (first == NULL)
+        T3_TRY(t3_index_reserve(table->pending, hash));
+    entry->hash = hash;
+    if (first == NULL)
+        t3_index_swap(table->pending, NULL, entry);
+    else
+        t3_index_set_follower(table->pending, first, entry);
+    table->unindexed--;
     return TEARS_OK;
 }
 
-static tears_status place(struct chunk *chunk, struct t3_entry *entry)
+static tears_status place(struct chunk *chunk, const struct newcomer *newcomer)
 {
-    struct tears_str why;
-    const tears_status status = check(chunk, entry, &why);
-    if (status == TEARS_CORRUPT)
-        why = TEARS_STR("the record cannot be read: it is damaged");
-    else
-        T3_TRY(status);
-    return why.len > 0 ? die(chunk, entry, why) : TEARS_OK;
+    struct tears_str why = tears_str_c(unreadable);
+    if (!newcomer->is_damaged)
+        T3_TRY(settle_down(chunk->table, newcomer->entry, newcomer->hash, &why));
+    return why.len > 0 ? die(chunk, newcomer->entry, why) : TEARS_OK;
 }
 
-/* Goes through what has no place yet, in the order of ids, with one of the two. */
-static tears_status for_each(struct chunk *chunk, bool convert_only, struct t3_deadline deadline,
-                             struct tears_error *error_out)
+/* The next of the list, from *at on, that have no place yet; gives how many. */
+static size_t next_newcomers(struct chunk *chunk, size_t *at, struct newcomer *newcomers)
 {
-    struct t3_pending_table *table = chunk->table;
-    for (uint64_t id = 0; table->unindexed > 0;) {
-        const size_t at = t3_list_after(&table->list, id);
-        size_t next = at;
-        for (; next < table->list.count && chunk->put_count < CHUNK && chunk->death_count < CHUNK;
-             next++) {
-            struct t3_entry *entry = table->list.places[next].entry;
-            if (entry == NULL || (entry->flags & T3_ENTRY_INDEXED) != 0)
-                continue;
-            id = entry->id;
-            if (convert_only && entry->hash == table->layout)
-                continue;
-            const tears_status status = convert_only ? convert(chunk, entry) : place(chunk, entry);
-            if (status != TEARS_OK)
-                return t3_fail_memory(error_out, "deferred");
-        }
+    const struct t3_entry_list *list = &chunk->table->list;
+    size_t count = 0;
+    for (; *at < list->count && count < AHEAD; (*at)++) {
+        struct t3_entry *entry = list->places[*at].entry;
+        if (entry != NULL && (entry->flags & T3_ENTRY_INDEXED) == 0)
+            meet(chunk, entry, &newcomers[count++]);
+    }
+    return count;
+}
+
+static tears_status place_all(struct chunk *chunk, struct t3_deadline deadline,
+                              struct tears_error *error_out)
+{
+    struct newcomer newcomers[AHEAD];
+    size_t count;
+    for (size_t at = chunk->table->list.first; chunk->table->unindexed > 0;) {
+        while (chunk->death_count < CHUNK - AHEAD &&
+               (count = next_newcomers(chunk, &at, newcomers)) > 0)
+            for (size_t i = 0; i < count; i++)
+                if (place(chunk, &newcomers[i]) != TEARS_OK)
+                    return t3_fail_memory(error_out, "deferred");
+        const bool is_last = at >= chunk->table->list.count;
         T3_TRY(end_chunk(chunk, deadline, error_out));
-        if (next >= table->list.count)
+        if (is_last)
             break;
     }
     return TEARS_OK;
+}
+
+static tears_status convert_all(struct chunk *chunk, struct t3_deadline deadline,
+                                struct tears_error *error_out)
+{
+    const struct t3_pending_table *table = chunk->table;
+    for (size_t at = table->list.first; at < table->list.count; at++) {
+        const struct t3_entry *entry = table->list.places[at].entry;
+        if (entry == NULL || (entry->flags & T3_ENTRY_INDEXED) != 0 || entry->hash == table->layout)
+            continue;
+        if (convert(chunk, entry) != TEARS_OK)
+            return t3_fail_memory(error_out, "deferred");
+        if (chunk->put_count == CHUNK || chunk->death_count == CHUNK)
+            T3_TRY(end_chunk(chunk, deadline, error_out));
+    }
+    return end_chunk(chunk, deadline, error_out);
 }
 
 /* What a failure leaves behind: records that were made and not written. */
 static void forget(struct chunk *chunk)
 {
     for (size_t i = 0; i < chunk->put_count; i++)
-        t3_free(chunk->made[i]);
+        t3_entry_free(chunk->made[i]);
     t3_free(chunk);
 }
 
@@ -382,10 +453,11 @@ tears_status t3_pending_adopt(struct t3_pending_table *table, struct t3_deadline
         return t3_fail_memory(error_out, "deferred");
     chunk->table = table;
     chunk->arena = &arena;
-    tears_status status = for_each(chunk, true, deadline, error_out);
+    tears_status status = convert_all(chunk, deadline, error_out);
     if (status == TEARS_OK)
-        status = for_each(chunk, false, deadline, error_out);
+        status = place_all(chunk, deadline, error_out);
     forget(chunk);
+    t3_index_unreserve(table->pending); /* of one that could not be placed */
     t3_table_settle(table);
     return status;
 }
@@ -399,6 +471,7 @@ static tears_status take_marked_led(struct t3_pending *pending, struct t3_pendin
         .layout = take_layout, .record = take_record, .flight = take_flight, .owner = recovering};
     const tears_status status = t3_journal_take_marked(
         pending->options.journal, &reader, ++pending->seq, call->deadline, call->error_out);
+    count_for(recovering, NULL);
     if (status == TEARS_NO_MEMORY)
         return t3_fail_memory(call->error_out, "deferred");
     T3_TRY(status);

@@ -38,6 +38,8 @@ static tears_status make_entry(const struct t3_staged *staged, struct t3_part *p
     struct t3_pending_table *table = staged->table;
     if (part->old == NULL)
         T3_TRY(t3_list_reserve(&table->list, ++table->adding));
+    if (part->old == NULL && part == &staged->first)
+        T3_TRY(t3_index_reserve(table->pending, staged->hash));
     part->made = t3_entry_new(table, &part->record);
     if (part->made == NULL)
         return TEARS_NO_MEMORY;
@@ -72,7 +74,7 @@ static void show_part(struct t3_pending *pending, struct t3_staged *staged, stru
     }
     t3_pending_count(table, old, made);
     t3_table_settle(table);
-    t3_free(old);
+    t3_entry_free(old);
 }
 
 static tears_status write_parts(struct t3_group *group, struct t3_part **parts,
@@ -109,8 +111,11 @@ static tears_status carry_out(struct t3_group *group, struct t3_deadline deadlin
     if (count == 0)
         return TEARS_OK; /* conflicts only */
     const tears_status status = write_parts(group, parts, of, count, deadline, error_out);
-    for (size_t i = 0; i < count && status != TEARS_OK; i++)
-        t3_free(parts[i]->made);
+    if (status == TEARS_OK)
+        return TEARS_OK;
+    for (size_t i = 0; i < count; i++)
+        t3_entry_free(parts[i]->made);
+    t3_index_unreserve(group->pending);
     return status;
 }
 

@@ -56,7 +56,7 @@ static void free_table(struct t3_pending_table *table)
 {
     struct t3_entry_list *list = &table->list;
     for (size_t i = list->first; i < list->count; i++)
-        t3_free(list->places[i].entry);
+        t3_entry_free(list->places[i].entry);
     t3_free(list->places);
     t3_free(table->parked);
     t3_free((void *)(uintptr_t)table->name.ptr);
