@@ -38,7 +38,7 @@ void deferring_run(const struct deferring_database *database, const char *sql)
 
 void deferring_on_sqlite(struct deferring_database *database)
 {
-    temp_folder_make(&database->folder);
+    temp_folder_make_in_memory(&database->folder);
     (void)snprintf(database->url, sizeof database->url, "sqlite:%s",
                    temp_folder_path(&database->folder, "l3.db"));
     deferring_run(database, table_sql);
@@ -46,7 +46,7 @@ void deferring_on_sqlite(struct deferring_database *database)
 
 void deferring_on_postgresql(struct deferring_database *database)
 {
-    temp_folder_make(&database->folder);
+    temp_folder_make_in_memory(&database->folder);
     test_pg_database(database->url, sizeof database->url);
     deferring_run(database, table_sql);
 }

@@ -18,6 +18,13 @@
 
 #include <cmocka.h>
 
+void temp_folder_make_in_memory(struct temp_folder *folder)
+{
+    snprintf(folder->path, sizeof folder->path, "/dev/shm/tears-folder-XXXXXX");
+    if (mkdtemp(folder->path) == NULL)
+        temp_folder_make(folder);
+}
+
 void temp_folder_make(struct temp_folder *folder)
 {
     snprintf(folder->path, sizeof folder->path, "/tmp/tears-folder-XXXXXX");

@@ -13,6 +13,8 @@ struct temp_folder {
 /* All of them fail the test when they cannot.  Names are relative to the folder. */
 
 void temp_folder_make(struct temp_folder *folder);
+/* The same where files cost no disk, if there is such a place: for tests that do not lose power. */
+void temp_folder_make_in_memory(struct temp_folder *folder);
 /* The folder and all that is in it; links are not followed. */
 void temp_folder_remove(const struct temp_folder *folder);
 
