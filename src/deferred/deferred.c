@@ -20,6 +20,7 @@
 #include "base/lock.h"
 #include "base/thread.h"
 
+#include <stdatomic.h>
 #include <tears/client.h>
 
 static const char origin[] = "deferred";
@@ -38,6 +39,7 @@ struct t3_deferred {
     struct t3_pending *pending;
     struct t3_flush *flush;
     struct t3_thread keeper, flusher;
+    atomic_bool has_flusher;
 
     struct t3_mutex mutex; /* guards all below */
     struct t3_cond wake;   /* of the flusher */
@@ -360,9 +362,11 @@ tears_status t3_deferred_start(struct t3_deferred *deferred, struct tears_error 
     t3_pending_stats(deferred->pending, NULL, &stats);
     if (stats.rows > 0)
         ask(deferred);
-    if (deferred->flusher.has_started ||
-        t3_thread_start(&deferred->flusher, run_flusher, deferred) == TEARS_OK)
+    if (atomic_exchange(&deferred->has_flusher, true))
         return TEARS_OK;
+    if (t3_thread_start(&deferred->flusher, run_flusher, deferred) == TEARS_OK)
+        return TEARS_OK;
+    atomic_store(&deferred->has_flusher, false);
     return t3_fail(error_out, TEARS_UNAVAILABLE, origin, "a thread could not be started");
 }
 
