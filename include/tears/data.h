@@ -207,7 +207,7 @@ struct tears_repointed {
  * session's transaction, or in one of its own when none is open.  Once that is committed, the rows leave the caches of every
  * process, under the keys that they had and that they have.
  * @param moved_out  may be NULL.
- * @return TEARS_OK, TEARS_INVALID (no such column; a value that does not fit; a row of `to` has the key already),
+ * @return TEARS_OK, TEARS_CONFLICT (deferred writes of the table wait: tears_flush), TEARS_INVALID (no such column; a value that does not fit; a row of `to` has the key already),
  * TEARS_UNSUPPORTED (a table that is not in a database, or a strict one), TEARS_LIMIT and TEARS_NO_MEMORY (more rows than
  * the session can hold: nothing was changed, and an open transaction is rolled back), else as tears_execute.
  * @thread session  @since 0.1

@@ -31,6 +31,13 @@ static inline bool t3_defer_is_to_look(const struct tears_session *session,
            session->level != TEARS_READ_STRONG && !t3_pending_is_empty(collection->pending);
 }
 
+/*
+ * For what changes rows past the write path: TEARS_CONFLICT while deferred writes of the table wait, for nobody could say which comes first.
+ * `collection` may be NULL.
+ */
+tears_status t3_defer_refuse(struct tears_session *session,
+                             const struct tears_collection *collection);
+
 /* Gives a row that is pending; *answered_out false: ask the tiers.  TEARS_OK, TEARS_NO_MEMORY, TEARS_LIMIT. */
 tears_status t3_defer_look(struct tears_session *session, struct tears_collection *collection,
                            const struct t3_key *key, struct t3_found *found_out,

@@ -41,6 +41,17 @@ static bool is_pending(struct tears_collection *collection, const struct t3_key 
     return key->count > 0 && t3_pending_find(collection->pending, key, &ref);
 }
 
+tears_status t3_defer_refuse(struct tears_session *session,
+                             const struct tears_collection *collection)
+{
+    if (collection == NULL || collection->pending == NULL ||
+        t3_pending_is_empty(collection->pending))
+        return TEARS_OK;
+    return t3_fail(&session->error, TEARS_CONFLICT, "deferred",
+                   "table '" T3_STR_FMT "' has deferred writes that wait: call tears_flush first",
+                   T3_STR_ARG(collection->schema->name));
+}
+
 /* The first change whose row is pending, or NULL. */
 static const struct t3_change *find_pending(struct tears_collection *collection,
                                             const struct t3_change *changes, size_t count)

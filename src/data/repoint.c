@@ -12,6 +12,7 @@
  * the column is part of the key, the row has gone from one key to another, and both are corrected.
  */
 #include "core/correct.h"
+#include "core/defer.h"
 #include "core/owner.h"
 #include "core/write.h"
 #include "data/store_impl.h"
@@ -89,7 +90,7 @@ static tears_status check_collection(const struct work *work)
                       "rows this would be");
     if (work->session->tx != NULL && work->session->tx_l3 != collection->l3)
         return refuse(work, TEARS_MISUSE, "the open transaction is of another database");
-    return TEARS_OK;
+    return t3_defer_refuse(work->session, collection);
 }
 
 /* ---- the statement ------------------------------------------------------------------------------ */

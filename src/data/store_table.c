@@ -324,6 +324,7 @@ tears_status tears_data_drop_table(tears_session *session, tears_data *data, str
     struct t3_table_place place;
     T3_TRY(enter(session, data, table, &work));
     T3_TRY(t3_store_place(data, table, &session->arena, &place, &session->error));
+    T3_TRY(t3_defer_refuse(session, t3_collection_lookup(session->client, place.name)));
     T3_TRY(t3_session_status(session, in_transaction(&work, drop)));
     forget(&work, &place);
     return TEARS_OK;
