@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { VERSIONS = 5, STATEMENTS_MAX = 400, RANDOM_KILLS = 15, DOWN_STRIDE = 3 };
+enum { VERSIONS = 5, STATEMENTS_MAX = 400, RANDOM_KILLS = 10, DOWN_STRIDE = 5 };
 
 /* What is tried. */
 struct trial {
@@ -228,7 +228,7 @@ static void killed_on_the_way_down(void **state)
             break;
         go_on_down(&place, trial);
     }
-    print_message("%s: killed before each third of %u statements down\n", trial->name, at - 1);
+    print_message("%s: killed before every fifth of %u statements down\n", trial->name, at - 1);
     assert_true(at > 40);
     migrate_place_remove(&place);
 }
