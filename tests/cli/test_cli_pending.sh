@@ -191,6 +191,29 @@ a_killed_process_loses_nothing()
     expect 2 "no table 'nowhere'"
 }
 
+the_owner_tries_again()
+{
+    start_shell
+    tell 'insert notes id=30 body=thirty n=-1' flush
+    same "$(sed -n 2p "$folder/answers" | "$json_lines" flush.written flush.waiting flush.dead)" '0 0 1'
+    run dead list --json
+    id=$(fields id)
+    run dead edit "$id" '{"n": 30}'
+    expect 0
+    run dead retry "$id"
+    expect 0 "marked 1; process $shell, which owns the journal"
+    waits=0
+    until "$tears" get notes 30 > "$out" 2>&1; do
+        waits=$((waits + 1))
+        [ $waits -lt 200 ] || fail 'the owner does not try again'
+        sleep 0.1
+    done
+    tell quit
+    exec 5>&-
+    wait "$shell" || fail "the shell ended with $?"
+    rm "$folder/lines"
+}
+
 a_shell_flushes()
 {
     printf '%s\n' 'insert notes id=20 body=b n=1' 'flush notes' 'get notes 20' 'flush nowhere' 'insert notes id=21 body=b n=1' \
@@ -215,6 +238,7 @@ all()
     an_import_leaves_a_dead_letter
     letters_are_dealt_with
     a_killed_process_loses_nothing
+    the_owner_tries_again
     a_shell_flushes
 }
 
