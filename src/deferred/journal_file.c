@@ -68,8 +68,7 @@ tears_status t3_journal_run(struct t3_lite_conn *conn, const struct t3_journal_s
 
 uint64_t t3_journal_number(struct t3_lite_stmt *stmt, uint32_t column)
 {
-    const struct tears_value value = t3_lite_cell_raw(stmt, column);
-    return value.kind == TEARS_KIND_INT ? (uint64_t)value.as.integer : 0;
+    return (uint64_t)t3_lite_cell_int(stmt, column);
 }
 
 struct tears_str t3_journal_bytes(struct t3_lite_stmt *stmt, uint32_t column)

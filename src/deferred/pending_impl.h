@@ -176,8 +176,12 @@ void t3_index_done(struct t3_pending *pending);
 struct t3_entry *t3_index_find(struct t3_pending_table *table, const struct t3_key *key,
                                uint64_t hash);
 
+/* So many keys more will be shown: room that would be made step by step is made at once, as far as there is memory. */
+void t3_index_expect_many(struct t3_pending *pending, size_t count);
 /* A key of this hash will be looked for soon. */
 void t3_index_expect(struct t3_pending *pending, uint64_t hash);
+/* Whether any key has this hash. */
+bool t3_index_has(struct t3_pending *pending, uint64_t hash);
 
 /* Makes sure that one more key of this hash can be shown.  TEARS_NO_MEMORY. */
 tears_status t3_index_reserve(struct t3_pending *pending, uint64_t hash);

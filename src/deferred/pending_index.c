@@ -85,18 +85,23 @@ static void put_slot(struct t3_entry_slot *slots, uint64_t mask, const struct t3
     slots[at] = *slot;
 }
 
+bool t3_index_has(struct t3_pending *pending, uint64_t hash)
+{
+    const struct t3_entry_shard *shard = t3_index_shard(pending, hash);
+    const uint64_t mask = shard->slot_count - 1;
+    uint64_t at = hash & mask;
+    while (shard->slots[at].entry != NULL && shard->slots[at].hash != hash)
+        at = (at + 1) & mask;
+    return shard->slots[at].entry != NULL;
+}
+
 static bool is_crowded(const struct t3_entry_shard *shard, uint32_t slot_count)
 {
     return (uint64_t)shard->count + shard->adding > (uint64_t)slot_count / 4 * 3;
 }
 
-tears_status t3_index_reserve(struct t3_pending *pending, uint64_t hash)
+static tears_status grow(struct t3_entry_shard *shard, uint32_t count)
 {
-    struct t3_entry_shard *shard = t3_index_shard(pending, hash);
-    shard->adding++;
-    if (!is_crowded(shard, shard->slot_count))
-        return TEARS_OK;
-    const uint32_t count = shard->slot_count * 2;
     struct t3_entry_slot *slots =
         count > shard->slot_count ? t3_alloc_zero(count, sizeof *slots) : NULL;
     if (slots == NULL)
@@ -113,6 +118,26 @@ tears_status t3_index_reserve(struct t3_pending *pending, uint64_t hash)
     t3_unlock(&shard->mutex);
     t3_free(old);
     return TEARS_OK;
+}
+
+tears_status t3_index_reserve(struct t3_pending *pending, uint64_t hash)
+{
+    struct t3_entry_shard *shard = t3_index_shard(pending, hash);
+    shard->adding++;
+    return is_crowded(shard, shard->slot_count) ? grow(shard, shard->slot_count * 2) : TEARS_OK;
+}
+
+void t3_index_expect_many(struct t3_pending *pending, size_t count)
+{
+    const size_t of_shard = count / SHARDS + count / SHARDS / 8;
+    for (size_t i = 0; i < SHARDS && of_shard < UINT32_MAX / 4; i++) {
+        struct t3_entry_shard *shard = &pending->shards[i];
+        uint32_t slots = shard->slot_count;
+        while ((shard->count + of_shard) / 3 * 4 > slots)
+            slots *= 2;
+        if (slots > shard->slot_count && grow(shard, slots) != TEARS_OK)
+            return; /* it grows when it must, and that may fail */
+    }
 }
 
 void t3_index_unreserve(struct t3_pending *pending)

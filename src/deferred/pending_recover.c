@@ -348,16 +348,25 @@ static void meet(struct chunk *chunk, struct t3_entry *entry, struct newcomer *n
     t3_index_expect(table->pending, newcomer->hash);
 }
 
+/* The first record of the same key.  Nearly always there is none, and that can be told by the hash. */
+static struct t3_entry *find_first(struct t3_pending_table *table, const struct t3_record *record,
+                                   uint64_t hash)
+{
+    struct tears_value storage[T3_KEY_COLUMNS_MAX];
+    struct t3_key key;
+    if (T3_LIKELY(!t3_index_has(table->pending, hash)))
+        return NULL;
+    t3_key_of_row(table->schema, record->row, storage, &key);
+    return t3_index_find(table, &key, hash);
+}
+
 /* Why the record cannot be found a place; "" when it has one now. */
 static tears_status settle_down(struct t3_pending_table *table, struct t3_entry *entry,
                                 uint64_t hash, struct tears_str *why_out)
 {
-    struct tears_value storage[T3_KEY_COLUMNS_MAX];
     struct t3_record record;
-    struct t3_key key;
     t3_entry_record(entry, &record);
-    t3_key_of_row(table->schema, record.row, storage, &key);
-    struct t3_entry *first = t3_index_find(table, &key, hash);
+    struct t3_entry *first = find_first(table, &record, hash);
     *why_out = TEARS_STR("");
     if (first == NULL && record.follows) {
         *why_out = TEARS_STR("it follows a write of the same row that is not pending");
@@ -405,6 +414,7 @@ static tears_status place_all(struct chunk *chunk, struct t3_deadline deadline,
 {
     struct newcomer newcomers[AHEAD];
     size_t count;
+    t3_index_expect_many(chunk->table->pending, chunk->table->unindexed);
     for (size_t at = chunk->table->list.first; chunk->table->unindexed > 0;) {
         while (chunk->death_count < CHUNK - AHEAD &&
                (count = next_newcomers(chunk, &at, newcomers)) > 0)

@@ -361,6 +361,11 @@ struct tears_value t3_lite_cell_raw(struct t3_lite_stmt *stmt, uint32_t column)
     }
 }
 
+int64_t t3_lite_cell_int(struct t3_lite_stmt *stmt, uint32_t column)
+{
+    return sqlite3_column_int64(stmt->handle, (int)column);
+}
+
 const char *t3_lite_cell_class(struct t3_lite_stmt *stmt, uint32_t column)
 {
     switch (sqlite3_column_type(stmt->handle, (int)column)) {
