@@ -125,7 +125,7 @@ tears_data_compare_table(tears_session *session, tears_data *data, const tears_s
 
 /**
  * Drops a table.  Its rows leave the caches of every process; its collection must not be used any more.
- * @return TEARS_OK, TEARS_NOT_FOUND, TEARS_INVALID (others depend on it), TEARS_MISUSE (a transaction is open), else as
+ * @return TEARS_OK, TEARS_NOT_FOUND, TEARS_CONFLICT (deferred writes of it wait), TEARS_INVALID (others depend on it), TEARS_MISUSE (a transaction is open), else as
  * tears_data_create_table.  See tears_session_degraded for L2.
  * @thread session  @since 0.1
  */

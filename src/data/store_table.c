@@ -13,6 +13,7 @@
  * The caches are told afterwards.  A table that is new has no rows, whatever they hold: its name may be that of one that
  * another program has dropped, and versions begin anew, so that old entries would outrank new rows.
  */
+#include "core/defer.h"
 #include "data/store_impl.h"
 
 #include "base/fail.h"

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <tears/data.h>
 
 static struct deferring_database database;
 
@@ -580,6 +581,27 @@ static void trap_19_a_phantom_goes_when_l3_refuses_it(void **state)
     close_two(&two);
 }
 
+/* ---- changes past the write path ---- */
+
+static void rows_are_not_moved_past_what_waits(void **state)
+{
+    (void)state;
+    struct tears_repoint repoint = TEARS_REPOINT_INIT;
+    struct tears_repointed moved = {0};
+    struct deferring here;
+    deferring_open(&here, &database, NULL);
+    deferring_insert(&here, 1, "one");
+    repoint.column = TEARS_STR("body");
+    repoint.from = tears_text(TEARS_STR("one"));
+    repoint.to = tears_text(TEARS_STR("two"));
+    assert_int_equal(tears_repoint(here.session, here.notes, &repoint, &moved), TEARS_CONFLICT);
+    (void)deferring_flush(&here);
+    assert_int_equal(tears_repoint(here.session, here.notes, &repoint, &moved), TEARS_OK);
+    assert_int_equal(moved.row_count, 1);
+    assert_string_equal(deferring_body(&here, 1), "two");
+    deferring_close(&here);
+}
+
 /* ---- without L3 ---- */
 
 static void saves_go_on_while_the_database_is_away(void **state)
@@ -641,6 +663,7 @@ int main(void)
         ON_SQLITE(a_full_journal_is_written_past),
         ON_BOTH(other_processes_see_pending_rows_only_with_any),
         ON_BOTH(trap_19_a_phantom_goes_when_l3_refuses_it),
+        ON_SQLITE(rows_are_not_moved_past_what_waits),
         cmocka_unit_test(saves_go_on_while_the_database_is_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
