@@ -141,6 +141,7 @@ static void a_parent_two_hundred_batches_later_brings_its_children_in(void **sta
     assert_int_equal(f->world.result.written, 1002);
     assert_int_equal(f->world.result.parked, 1);
     assert_int_equal(f->world.result.dead, 0);
+    assert_in_range(f->fault.begins, 201, 206); /* held back, the child fails no transaction */
     insert(f, "parents", 4000, -1);
     flush_world_drain(&f->world);
     assert_int_equal(ask_sql(f, "SELECT count(*) FROM children"), 2);
@@ -516,6 +517,26 @@ static void trap_22_a_crash_before_the_commit_loses_nothing(void **state)
     crash_around_commit(*state, false);
 }
 
+/* The same without a crash: the database is away when it is asked, and comes back. */
+static void trap_22_an_answer_lost_with_the_database_is_asked_for_when_that_is_back(void **state)
+{
+    struct fixture *f = *state;
+    for (int committed = 0; committed < 2; committed++) {
+        const uint64_t commit = commit_of_a_mixture(f);
+        save_a_mixture(f);
+        fault_l3_arm(&f->fault, commit, TEARS_UNAVAILABLE, "", committed == 1);
+        f->fault.unknown = true;
+        f->fault.fail_count = UINT64_MAX / 2;
+        assert_int_equal(flush_world_pass(&f->world, SHORT_MS), TEARS_UNAVAILABLE);
+        put(f, "parents", T3_RECORD_UPDATE, 1, 7, "meanwhile");
+        fault_l3_arm(&f->fault, 0, TEARS_OK, "", false);
+        flush_on(f);
+        assert_int_equal(ask_sql(f, "SELECT row_version FROM parents WHERE id = 1"), 3);
+        run_sql(f, "UPDATE parents SET row_version = 2 WHERE id = 1");
+        expect_the_mixture(f);
+    }
+}
+
 /* What somebody wrote over a batch that landed before the crash must not be overwritten by what follows it. */
 static void trap_22_what_others_wrote_since_the_crash_is_a_conflict(void **state)
 {
@@ -681,6 +702,7 @@ int main(void)
         T(trap_22_a_commit_that_did_not_happen_is_repeated),
         T(trap_22_a_crash_after_the_commit_repeats_nothing),
         T(trap_22_a_crash_before_the_commit_loses_nothing),
+        T(trap_22_an_answer_lost_with_the_database_is_asked_for_when_that_is_back),
         T(trap_22_what_others_wrote_since_the_crash_is_a_conflict),
         T(trap_22_a_batch_with_rows_of_an_unknown_table_is_settled_when_that_is_opened),
         T(what_is_saved_while_a_batch_is_under_way_is_written_after_it),
