@@ -70,14 +70,12 @@ static void open_collection(struct deferring *process, const struct deferring_op
         fail_msg("collection: %s", error.message);
 }
 
-void deferring_open(struct deferring *process, const struct deferring_database *database,
-                    const struct deferring_options *given)
+tears_status deferring_try_open(struct deferring *process,
+                                const struct deferring_database *database,
+                                const struct deferring_options *given,
+                                struct tears_error *error_out)
 {
-    static const struct deferring_options none;
     struct tears_client_options options = TEARS_CLIENT_OPTIONS_INIT;
-    struct tears_error error;
-    if (given == NULL)
-        given = &none;
     (void)snprintf(
         process->journal, sizeof process->journal, "%s",
         temp_folder_path(&database->folder, given->journal != NULL ? given->journal : "journal"));
@@ -90,14 +88,26 @@ void deferring_open(struct deferring *process, const struct deferring_database *
     options.journal_durability = given->durability;
     options.journal_full = given->full;
     options.journal_rows_max = given->rows_max;
+    options.journal_bytes_max = given->bytes_max;
     options.journal_flush_rows = given->flush_rows;
     options.journal_take_over_ms = given->take_over_ms;
     options.flush_interval_ms = given->interval_ms;
     options.flush_shutdown_ms = given->shutdown_ms != 0 ? given->shutdown_ms : SHUTDOWN_MS;
-    if (tears_client_open(&options, &process->client, &error) != TEARS_OK)
-        fail_msg("open: %s", error.message);
+    const tears_status status = tears_client_open(&options, &process->client, error_out);
+    if (status != TEARS_OK)
+        return status;
     assert_int_equal(tears_session_new(process->client, NULL, &process->session), TEARS_OK);
     open_collection(process, given);
+    return TEARS_OK;
+}
+
+void deferring_open(struct deferring *process, const struct deferring_database *database,
+                    const struct deferring_options *given)
+{
+    static const struct deferring_options none;
+    struct tears_error error;
+    if (deferring_try_open(process, database, given != NULL ? given : &none, &error) != TEARS_OK)
+        fail_msg("open: %s", error.message);
 }
 
 void deferring_close(struct deferring *process)
@@ -181,15 +191,20 @@ const char *deferring_body_in_l3(struct deferring *process, int64_t id)
     return body;
 }
 
-int64_t deferring_rows_in_l3(struct deferring *process)
+int64_t deferring_number_above(struct deferring *process, const char *sql, int64_t id)
 {
     struct tears_value value = tears_null();
-    assert_int_equal(
-        query_one(process, "SELECT count(*) FROM notes WHERE id > $1", INT64_MIN + 1, &value),
-        TEARS_OK);
-    const int64_t rows = value.as.integer;
+    assert_int_equal(query_one(process, sql, id, &value), TEARS_OK);
+    assert_int_equal(value.kind, TEARS_KIND_INT);
+    const int64_t number = value.as.integer;
     tears_session_reset(process->session);
-    return rows;
+    return number;
+}
+
+int64_t deferring_rows_in_l3(struct deferring *process)
+{
+    return deferring_number_above(process, "SELECT count(*) FROM notes WHERE id > $1",
+                                  INT64_MIN + 1);
 }
 
 struct tears_flush_result deferring_flush(struct deferring *process)

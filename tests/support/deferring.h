@@ -40,6 +40,7 @@ struct deferring_options {
     uint64_t durability;
     uint64_t full; /* TEARS_FULL_* */
     uint64_t rows_max;
+    uint64_t bytes_max;
     uint64_t interval_ms;
     uint64_t flush_rows;
     uint64_t take_over_ms;
@@ -49,6 +50,11 @@ struct deferring_options {
 
 void deferring_open(struct deferring *process, const struct deferring_database *database,
                     const struct deferring_options *options);
+/* The same where the client may fail to open. */
+tears_status deferring_try_open(struct deferring *process,
+                                const struct deferring_database *database,
+                                const struct deferring_options *options,
+                                struct tears_error *error_out);
 void deferring_close(struct deferring *process);
 
 /* Saves; must succeed. */
@@ -64,6 +70,8 @@ const char *deferring_body(struct deferring *process, int64_t id);
 /* The same as L3 has it. */
 const char *deferring_body_in_l3(struct deferring *process, int64_t id);
 int64_t deferring_rows_in_l3(struct deferring *process);
+/* The one integer of a query on L3 with one parameter, an id. */
+int64_t deferring_number_above(struct deferring *process, const char *sql, int64_t id);
 
 /* Flushes; must succeed. */
 struct tears_flush_result deferring_flush(struct deferring *process);
