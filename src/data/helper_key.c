@@ -27,10 +27,15 @@ static void put_alter_table(const struct swap *swap, struct t3_words *words)
     t3_words_put_table(words, swap->given.schema, swap->given.table);
 }
 
-/* The name of a constraint of this type over exactly these columns in this order; "" when there is none.  `any_out` (may be NULL):
- * the name of one over other columns. */
-static tears_status find_key(const struct swap *swap, const char *type,
-                             const struct tears_str *columns, size_t count,
+/* A primary key ("p") or unique constraint ("u") over these columns in this order. */
+struct key {
+    const char *type;
+    const struct tears_str *columns;
+    size_t count;
+};
+
+/* Its name, "" when there is none.  `any_out` (may be NULL): the name of one of the type over other columns. */
+static tears_status find_key(const struct swap *swap, const struct key *key,
                              struct tears_str *name_out, struct tears_str *any_out)
 {
     T3_AUTO(t3_words_done) struct t3_words wanted = {.status = TEARS_OK};
@@ -43,11 +48,11 @@ static tears_status find_key(const struct swap *swap, const char *type,
             "pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum) FROM "
             "pg_catalog.pg_constraint c WHERE c.conrelid = pg_catalog.to_regclass($1) AND "
             "c.contype::text = $2"),
-        .params = {TEARS_STR(""), tears_str_c(type)},
+        .params = {TEARS_STR(""), tears_str_c(key->type)},
         .param_count = 2};
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < key->count; i++) {
         t3_words_put(&wanted, i > 0 ? "," : "");
-        t3_words_put_literal(&wanted, columns[i]);
+        t3_words_put_literal(&wanted, key->columns[i]);
     }
     if (wanted.status != TEARS_OK)
         return t3_fail_memory(&swap->migration->error, T3_HELPER_ORIGIN);
@@ -94,7 +99,8 @@ static tears_status swap_key(const struct swap *swap)
     const struct tears_replace_primary_key *given = &swap->given;
     struct tears_str there = TEARS_STR("");
     struct tears_str old_key = TEARS_STR("");
-    T3_TRY(find_key(swap, "p", given->columns, given->column_count, &there, &old_key));
+    const struct key key = {"p", given->columns, given->column_count};
+    T3_TRY(find_key(swap, &key, &there, &old_key));
     if (there.len > 0)
         return TEARS_OK;
     T3_TRY(drop_inbound(swap));
@@ -117,7 +123,8 @@ static tears_status keep_unique(const struct swap *swap)
     T3_AUTO(t3_words_done) struct t3_words words = {.status = TEARS_OK};
     const struct tears_replace_primary_key *given = &swap->given;
     struct tears_str there = TEARS_STR("");
-    T3_TRY(find_key(swap, "u", given->preserve, given->preserve_count, &there, NULL));
+    const struct key key = {"u", given->preserve, given->preserve_count};
+    T3_TRY(find_key(swap, &key, &there, NULL));
     if (there.len > 0)
         return TEARS_OK;
     put_alter_table(swap, &words);

@@ -115,14 +115,21 @@ static tears_status check_do_probe(struct lint_pass *pass, const struct lint_sta
     return TEARS_OK;
 }
 
+/* pg_advisory_lock, pg_advisory_xact_lock and their shared kind. */
+static bool is_advisory(const struct t3_sql_token *token)
+{
+    static const char *const names[] = {"pg_advisory_lock", "pg_advisory_xact_lock",
+                                        "pg_advisory_lock_shared", "pg_advisory_xact_lock_shared"};
+    for (size_t i = 0; i < T3_COUNT(names); i++)
+        if (t3_sql_word_is(token, names[i]))
+            return true;
+    return false;
+}
+
 static tears_status check_advisory(struct lint_pass *pass, const struct lint_statement *statement)
 {
     for (struct lint_cursor at = statement->tokens; !t3_lint_at_end(&at); at.at++)
-        if (at.at->kind == T3_SQL_WORD && at.at->text.len > 16 &&
-            t3_str_equal_nocase(tears_str_n(at.at->text.ptr, 16), TEARS_STR("pg_advisory_lock")))
-            return t3_lint_report(pass, statement, "Y-6", T3_STR_FMT, T3_STR_ARG(at.at->text));
-        else if (t3_sql_word_is(at.at, "PG_ADVISORY_LOCK") ||
-                 t3_sql_word_is(at.at, "PG_ADVISORY_XACT_LOCK"))
+        if (is_advisory(at.at))
             return t3_lint_report(pass, statement, "Y-6", T3_STR_FMT, T3_STR_ARG(at.at->text));
     return TEARS_OK;
 }
