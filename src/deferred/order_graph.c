@@ -13,7 +13,8 @@
  */
 #include "deferred/order_graph.h"
 
-enum { UNSEEN = 0, NO_GROUP = UINT32_MAX };
+enum { UNSEEN = 0 };
+#define NO_GROUP UINT32_MAX
 
 struct walk {
     uint32_t *first;  /* of each thing: where its edges start; one more at the end */
