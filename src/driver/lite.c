@@ -102,19 +102,7 @@ static int on_commit(void *context, sqlite3 *handle, const char *database, int p
 static tears_status use_wal(struct t3_lite *lite, struct t3_lite_conn *conn,
                             struct tears_error *error_out)
 {
-    const struct tears_str sql = TEARS_STR("PRAGMA journal_mode=WAL");
-    const struct t3_lite_sql pragma = {.key = sql, .sql = sql};
-    T3_AUTO(t3_lite_reset) struct t3_lite_stmt *stmt = NULL;
-    T3_TRY(t3_lite_prepare(conn, &pragma, &stmt, error_out));
-    bool row;
-    T3_TRY(t3_lite_step(stmt, &row, error_out));
-    const char *mode = row ? (const char *)sqlite3_column_text(stmt->handle, 0) : NULL;
-    if (mode == NULL || strcmp(mode, "wal") != 0)
-        return t3_fail(
-            error_out, TEARS_UNSUPPORTED, lite->origin,
-            "%s: the file system does not allow write-ahead logging (journal_mode is %s)",
-            lite->path, mode != NULL ? mode : "unknown");
-    t3_lite_reset(&stmt);
+    T3_TRY(t3_lite_use_wal(conn, error_out));
     T3_TRY(t3_lite_exec(conn, "PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-8192",
                         error_out));
     /* Takes the place of SQLite's own automatic checkpoint, which would stall the writer. */

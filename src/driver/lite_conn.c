@@ -212,6 +212,38 @@ tears_status t3_lite_int(struct t3_lite_conn *conn, const char *sql, int64_t *va
     return TEARS_OK;
 }
 
+/* ---- write-ahead logging ---- */
+
+static tears_status try_wal(struct t3_lite_conn *conn, struct tears_error *error_out)
+{
+    const struct tears_str sql = TEARS_STR("PRAGMA journal_mode=WAL");
+    const struct t3_lite_sql pragma = {.key = sql, .sql = sql};
+    T3_AUTO(t3_lite_reset) struct t3_lite_stmt *stmt = NULL;
+    T3_TRY(t3_lite_prepare(conn, &pragma, &stmt, error_out));
+    bool row;
+    T3_TRY(t3_lite_step(stmt, &row, error_out));
+    const char *mode = row ? (const char *)sqlite3_column_text(stmt->handle, 0) : NULL;
+    if (mode != NULL && strcmp(mode, "wal") == 0)
+        return TEARS_OK;
+    return t3_fail(error_out, TEARS_UNSUPPORTED, conn->origin,
+                   "%s: the file system does not allow write-ahead logging (journal_mode is %s)",
+                   conn->path, mode != NULL ? mode : "unknown");
+}
+
+/*
+ * The switch takes the whole file.  When several do it at once, SQLite gives all but one up without asking the busy
+ * handler, for two that wait for each other's readers would wait for ever; so whoever lost tries again.
+ */
+tears_status t3_lite_use_wal(struct t3_lite_conn *conn, struct tears_error *error_out)
+{
+    tears_status status = try_wal(conn, error_out);
+    for (int tries = 0; status == TEARS_TIMEOUT && on_busy(conn, tries) != 0; tries++)
+        status = try_wal(conn, error_out);
+    if (status == TEARS_OK)
+        t3_error_clear(error_out);
+    return status;
+}
+
 /* ---- transactions ---- */
 
 bool t3_lite_in_transaction(const struct t3_lite_conn *conn)

@@ -98,6 +98,9 @@ tears_status t3_lite_fail(struct t3_lite_conn *conn, int code, struct tears_str 
                           struct tears_error *error_out);
 tears_status t3_lite_status(int code, int system_errno);
 
+/* Makes write-ahead logging the file's way, unless it is already.  TEARS_UNSUPPORTED: the file system does not allow it. */
+tears_status t3_lite_use_wal(struct t3_lite_conn *conn, struct tears_error *error_out);
+
 tears_status t3_lite_add_functions(struct t3_lite_conn *conn, struct tears_error *error_out);
 void t3_lite_call_function(sqlite3_context *context, int count, sqlite3_value **arguments);
 void t3_lite_drop_statements(struct t3_lite_conn *conn);

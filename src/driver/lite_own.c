@@ -25,13 +25,6 @@ static tears_status look(const struct t3_lite *lite, const char *path,
                           "%s: the file cannot be looked at", path);
 }
 
-/* The mode is written into the file, so a file that this library has made already has it. */
-static tears_status use_wal(struct t3_lite_conn *conn, struct tears_error *error_out)
-{
-    return t3_lite_exec(conn, "PRAGMA journal_mode=WAL; PRAGMA journal_size_limit=67108864",
-                        error_out);
-}
-
 static tears_status open_path(const struct t3_lite *lite, const struct t3_lite_own *own,
                               struct t3_lite_conn **conn_out, struct tears_error *error_out)
 {
@@ -45,7 +38,9 @@ static tears_status open_path(const struct t3_lite *lite, const struct t3_lite_o
         .origin = lite->origin, .path = own->path, .uri = uri.ptr, .deadline = own->deadline};
     struct t3_lite_conn *conn = NULL;
     T3_TRY(t3_lite_conn_open(&options, &conn, error_out));
-    const tears_status status = use_wal(conn, error_out);
+    tears_status status = t3_lite_use_wal(conn, error_out);
+    if (status == TEARS_OK)
+        status = t3_lite_exec(conn, "PRAGMA journal_size_limit=67108864", error_out);
     if (status != TEARS_OK) {
         t3_lite_conn_free(conn);
         return status;
