@@ -22,6 +22,13 @@
 
 enum { PASS_MS = 20000 };
 
+/* ThreadSanitizer ends a child that starts threads, unless it is told that this is meant. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "die_after_fork=0";
+}
+
 struct fixture {
     char url[256];
     struct temp_folder folder;
@@ -363,7 +370,7 @@ static void expect_refused(pid_t child)
     assert_int_equal(status, 0);
 }
 
-/* SIGSTOP between two statements, longer than the others' patience. */
+/* SIGSTOP between two statements, longer than the others' patience.  A row that was written and deleted meanwhile must not rise again. */
 static void trap_21_an_owner_that_slept_is_refused_by_the_database(void **state)
 {
     struct fixture *f = *state;
@@ -372,9 +379,9 @@ static void trap_21_an_owner_that_slept_is_refused_by_the_database(void **state)
     flush_world_reopen(&f->world); /* waits until the owner counts as gone */
     flush_world_drain(&f->world);
     assert_int_equal(ask(f, "SELECT row_version FROM parents"), 1);
-    test_pg_run(f->url, "UPDATE parents SET note = 'later'");
+    test_pg_run(f->url, "DELETE FROM parents");
     expect_refused(child);
-    assert_int_equal(ask(f, "SELECT count(*) FROM parents WHERE note = 'later'"), 1);
+    assert_int_equal(ask(f, "SELECT count(*) FROM parents"), 0);
     assert_int_equal(flush_world_dead(&f->world), 0);
 }
 

@@ -19,7 +19,7 @@ struct fault_l3 {
     struct tears_error error; /* what it fails with */
     bool after;   /* it fails when its work is done; of a commit: its outcome is unknown then */
     bool unknown; /* of a commit that fails before: the caller is not told that nothing happened */
-    bool is_down; /* every call gives UNAVAILABLE */
+    atomic_bool is_down;                /* every call gives UNAVAILABLE */
     uint64_t begins, commits, rows;     /* that went through */
     void (*before_begin)(void *owner);  /* once */
     void (*before_commit)(void *owner); /* once */
