@@ -70,6 +70,8 @@ static tears_status check(const struct tears_collection *collection, struct tear
         return refuse(collection, "flush_strategy is none of TEARS_FLUSH_*", error_out);
     if (collection->options.on_stale > TEARS_ON_STALE_MERGE)
         return refuse(collection, "on_stale is none of TEARS_ON_STALE_*", error_out);
+    if (strategy_of(collection) == TEARS_FLUSH_ALWAYS)
+        return TEARS_OK;
     if (collection->lives_in_l2)
         return refuse(collection, "it has no L3", error_out);
     if (collection->options.strict != 0)
