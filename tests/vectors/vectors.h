@@ -19,6 +19,7 @@ struct vector {
     const json_t *line; /* the whole vector, for what it says beside an error */
     struct t3_arena *arena;
     const char *error; /* set by refuse */
+    const char *differs; /* why another output than the recorded one is meant to be so; NULL: it is not */
 };
 
 typedef json_t *(*vector_fn)(struct vector *vector);
@@ -47,6 +48,7 @@ extern const struct vector_op drift_ops[];
 extern const struct vector_op lint_ops[];
 extern const struct vector_op migrate_ops[];
 extern const struct vector_op helper_ops[];
+extern const struct vector_op flush_ops[];
 
 /* The outcome "refused with this kind of error"; gives NULL. */
 json_t *refuse(struct vector *vector, const char *kind);
