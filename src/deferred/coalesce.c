@@ -164,12 +164,6 @@ static bool is_of_the_latest(const struct joining *joining)
 
 /* ---- the parts of a record ---------------------------------------------------------------------- */
 
-/* Whether L3 will surely have the last record's value in this column once that record has landed. */
-static bool is_certain(const struct t3_record *last, uint32_t column)
-{
-    return t3_record_changes(last, column) || (last->kind == T3_RECORD_UPDATE && last->has_base);
-}
-
 /* Whether the write sets a column that may be set by it. */
 static bool may_write(const struct joining *joining, const struct t3_cell *cell)
 {
@@ -188,21 +182,22 @@ static bool may_write(const struct joining *joining, const struct t3_cell *cell)
     return !column->immutable && joining->schema->on_conflict == TEARS_ON_CONFLICT_UPDATE;
 }
 
-/* Whether the column has that value already, and it is certain that L3 has it, too: then it need not be written. */
+/*
+ * Whether the column has that value already, and it is certain that L3 has it, too: then it need not be written.  A pending row is certain only where it
+ * was written: elsewhere it may lack what the database fills in.
+ */
 static bool is_unchanged(const struct joining *joining, const struct t3_cell *cell)
 {
     const struct t3_defer *defer = joining->defer;
     const struct t3_layout *layout = &joining->schema->layout;
-    if (defer->kind != T3_RECORD_UPDATE)
+    if (defer->kind != T3_RECORD_UPDATE || !is_versioned(joining->schema))
         return false;
-    if (joining->rule->source == OVER_LAST &&
-        (defer->pending_seq == 0 || !is_versioned(joining->schema)))
-        return false; /* sent apart, and without a base: others may write between the two */
-    if (joining->last != NULL)
-        return is_certain(joining->last, cell->column) &&
-               t3_row_cell_equal(joining->last->row, layout, cell->column, &cell->value);
-    return defer->has_base && is_versioned(joining->schema) &&
-           t3_row_cell_equal(defer->from, layout, cell->column, &cell->value);
+    if (joining->last == NULL)
+        return defer->has_base && defer->pending_seq == 0 &&
+               t3_row_cell_equal(defer->from, layout, cell->column, &cell->value);
+    /* sent apart and without a base, others may write between the two */
+    return defer->pending_seq != 0 && t3_record_changes(joining->last, cell->column) &&
+           t3_row_cell_equal(joining->last->row, layout, cell->column, &cell->value);
 }
 
 static const struct t3_row *row_below(const struct joining *joining)

@@ -208,6 +208,8 @@ static tears_status merge_column(struct merging *merging, uint32_t index)
                                       .theirs = cell(merging, merging->theirs, index)};
     if (tears_value_equal(&field.mine, &field.theirs))
         return TEARS_OK;
+    if (record->before != NULL && tears_value_equal(&field.mine, &field.before))
+        return TEARS_OK; /* written, but not changed */
     const bool knows_before = record->before != NULL || record->kind != T3_RECORD_UPDATE;
     struct tears_value value = field.mine;
     if (!knows_before || !tears_value_equal(&field.before, &field.theirs))

@@ -16,6 +16,7 @@ enum event {
     UPDATE_A, /* of the row as it is read */
     UPDATE_B,
     UPDATE_NOTHING,
+    CLEAR_FILLED,   /* to NULL, which it seems to be as long as only the database knows better */
     UPDATE_A_BLIND, /* of whatever is there */
     UPDATE_STALE,   /* of a row that was read before something was pending */
     DELETE_READ,
@@ -63,6 +64,8 @@ static uint32_t cells_of(struct play *play, enum event event, struct t3_cell *ce
         cells[count++] = (struct t3_cell){NOTE_A, note_value(NOTE_A, play->value++)};
     if (has_b)
         cells[count++] = (struct t3_cell){NOTE_B, note_value(NOTE_B, play->value++)};
+    if (event == CLEAR_FILLED)
+        cells[count++] = (struct t3_cell){NOTE_FILLED, tears_null()};
     if (has_fixed)
         cells[count++] = (struct t3_cell){NOTE_FIXED, note_value(NOTE_FIXED, play->value++)};
     return count;
@@ -139,8 +142,8 @@ static bool save(struct play *play, enum event event)
     struct t3_record record;
     const struct t3_key key = note_key(play->schema, 1, &storage);
     const struct t3_record *last = last_of(play);
-    const bool is_read =
-        event == UPDATE_A || event == UPDATE_B || event == UPDATE_NOTHING || event == DELETE_READ;
+    const bool is_read = event == UPDATE_A || event == UPDATE_B || event == UPDATE_NOTHING ||
+                         event == CLEAR_FILLED || event == DELETE_READ;
     const tears_status status = expected(play, event);
     if (last == NULL && status != TEARS_OK)
         return false; /* only L3 would notice */
@@ -313,12 +316,48 @@ static void so_they_do_where_an_upsert_is_an_insert(void **state)
     tears_schema_free(schema);
 }
 
+static void an_update_writes_what_changes_and_never_what_may_not(void **state)
+{
+    (void)state;
+    struct tears_schema *schema = notes_schema("notes", TEARS_ON_CONFLICT_UPDATE, true);
+    struct t3_arena arena = {0};
+    struct t3_record record;
+    struct tears_value storage;
+    const struct t3_key key = note_key(schema, 1, &storage);
+    const struct note from = {true, {1, 2, 3, 4, FILLED_BY_DATABASE, 5}};
+    const struct t3_cell cells[] = {{NOTE_ID, tears_int(1)},
+                                    {NOTE_A, tears_int(2)},
+                                    {NOTE_B, note_value(NOTE_B, 33)},
+                                    {NOTE_FIXED, tears_int(44)},
+                                    {NOTE_VERSION, tears_int(55)}};
+    struct t3_defer defer = {.kind = T3_RECORD_UPDATE,
+                             .key = &key,
+                             .cells = cells,
+                             .cell_count = 5,
+                             .has_base = true,
+                             .base = 5,
+                             .from = note_row(schema, &from, &arena)};
+    assert_int_equal(t3_coalesce(schema, NULL, false, &defer, true, &arena, &record), TEARS_OK);
+    assert_int_equal(record.changed[0], 1 << NOTE_B);
+    assert_ptr_equal(record.before, defer.from);
+    defer.has_base = false; /* whatever is there: what was asked for is written */
+    assert_int_equal(t3_coalesce(schema, NULL, false, &defer, false, &arena, &record), TEARS_OK);
+    assert_int_equal(record.changed[0], 1 << NOTE_A | 1 << NOTE_B);
+    assert_null(record.before);
+    defer.from = NULL;
+    assert_int_equal(t3_coalesce(schema, NULL, false, &defer, false, &arena, &record),
+                     TEARS_INVALID);
+    t3_arena_done(&arena);
+    tears_schema_free(schema);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_that_become_one_do_what_they_would_have_done_one_by_one),
         cmocka_unit_test(so_they_do_where_an_upsert_leaves_alone_what_is_there),
         cmocka_unit_test(so_they_do_where_an_upsert_is_an_insert),
+        cmocka_unit_test(an_update_writes_what_changes_and_never_what_may_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

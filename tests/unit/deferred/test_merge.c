@@ -150,6 +150,11 @@ static void columns_that_only_one_side_has_changed_are_put_together(void **state
     assert_int_equal(bench->merged.changed[0], A);
     assert_int_equal(bench->merged.base, 6);
     assert_non_null(bench->merged.before); /* it may be merged again */
+    /* a column that is written as it was is theirs */
+    const struct t3_record same = record_of(bench, T3_RECORD_UPDATE, &mine, &before, A | B);
+    assert_int_equal(merge(bench, &merging, &same, &theirs), TEARS_OK);
+    assert_int_equal(merged_cell(bench, NOTE_B), 22);
+    assert_int_equal(bench->merged.changed[0], A);
     const struct note both = note(10, 22, 6);
     assert_int_equal(merge(bench, &merging, &record, &both), TEARS_OK);
     assert_true(bench->is_done);

@@ -152,6 +152,34 @@ static void a_row_that_was_read_while_pending_can_be_written_after_it_has_landed
     assert_int_equal(outcome.status, TEARS_CONFLICT);
 }
 
+/* What the database has filled in is not in the row that was read; to set it to what it seemed to be is a change. */
+static void what_only_the_database_knew_can_be_cleared_after_the_landing(void **state)
+{
+    struct log_fixture *log = *state;
+    struct t3_pending_item *items;
+    struct tears_value storage;
+    struct t3_pending_outcome outcome;
+    const uint64_t seq =
+        log_save(log, (struct log_write){.kind = T3_RECORD_INSERT, .id = 1, .a = 10});
+    assert_int_equal(log_collect(log, &items), 1);
+    const struct note landed = {true, {1, 10, NOTE_UNSET, NOTE_UNSET, FILLED_BY_DATABASE, 8}};
+    const struct note as_read = {true, {1, 10, NOTE_UNSET, NOTE_UNSET, NOTE_UNSET, NOTE_UNSET}};
+    log_end(log, 0, &items[0], T3_FATE_LANDED, &landed);
+    const struct t3_key key = note_key(log->schema, 1, &storage);
+    const struct t3_cell cell = {NOTE_FILLED, tears_null()};
+    const struct t3_defer defer = {.kind = T3_RECORD_UPDATE,
+                                   .key = &key,
+                                   .cells = &cell,
+                                   .cell_count = 1,
+                                   .pending_seq = seq,
+                                   .from = note_row(log->schema, &as_read, &log->arena)};
+    log_check(
+        log, t3_pending_save(log->notes, &defer, 1, &log->arena, log_never, &outcome, &log->error));
+    assert_int_equal(outcome.status, TEARS_OK);
+    assert_int_equal(log_collect(log, &items), 1);
+    assert_true(t3_record_changes(&items[0].record, NOTE_FILLED));
+}
+
 static void the_last_65536_landings_are_remembered(void **state)
 {
     struct log_fixture *log = *state;
@@ -714,6 +742,7 @@ int main(void)
         CASE(trap_17_a_landing_of_an_older_number_leaves_the_record),
         CASE(trap_20_a_write_of_a_row_that_is_not_the_latest_is_refused),
         CASE(a_row_that_was_read_while_pending_can_be_written_after_it_has_landed),
+        CASE(what_only_the_database_knew_can_be_cleared_after_the_landing),
         CASE(the_last_65536_landings_are_remembered),
         CASE(a_thousand_writes_of_one_row_are_one_record),
         CASE(what_follows_a_parked_row_is_joined_to_it),
