@@ -10,6 +10,7 @@
 #include "support/temp_folder.h"
 
 #include <libpq-fe.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -23,7 +24,7 @@
 enum { PASS_MS = 20000 };
 
 /* ThreadSanitizer ends a child that starts threads, unless it is told that this is meant. */
-const char *__tsan_default_options(void);
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
 {
     return "die_after_fork=0";
@@ -278,51 +279,54 @@ static void a_statement_that_takes_too_long_makes_batches_smaller(void **state)
 
 /* ---- owners ----------------------------------------------------------------------------------------------- */
 
-/* One of many processes that use the database for the first time at once. */
-static int claim_in_child(const struct fixture *f, int number, int go)
-{
-    struct t3_l3 *l3 = NULL;
+/* One of many that use the database for the first time at once, each by a connection of its own. */
+struct claimer {
+    pthread_t thread;
+    pthread_barrier_t *start;
+    const char *url;
     char id[16];
-    char byte;
+    bool has_claimed;
+};
+
+static void *claim(void *owner)
+{
+    struct claimer *claimer = owner;
+    struct t3_l3 *l3 = NULL;
     struct tears_error error;
-    const struct t3_l3_options options = {.url = tears_str_c(f->url), .pool_max = 1};
-    (void)snprintf(id, sizeof id, "journal-%d", number);
-    if (t3_l3_pg_open(&options, &l3, &error) != TEARS_OK)
-        return 1;
-    struct t3_fence fence = {.l3 = l3, .id = tears_str_c(id), .epoch = 1};
-    (void)!read(go, &byte, 1); /* ends for all of them when the other end is closed */
+    const struct t3_l3_options options = {.url = tears_str_c(claimer->url), .pool_max = 1};
+    const tears_status opened = t3_l3_pg_open(&options, &l3, &error);
+    (void)pthread_barrier_wait(claimer->start);
+    if (opened != TEARS_OK)
+        return NULL;
+    struct t3_fence fence = {.l3 = l3, .id = tears_str_c(claimer->id), .epoch = 1};
     const tears_status status = t3_fence_claim(&fence, t3_deadline_in_ms(PASS_MS), &error);
     if (status != TEARS_OK)
         print_error("%s\n", error.message);
+    claimer->has_claimed = status == TEARS_OK && fence.has_sql && fence.batch == 0;
     l3->ops->free(l3);
-    return status == TEARS_OK && fence.has_sql && fence.batch == 0 ? 0 : 1;
+    return NULL;
 }
 
 static void the_table_of_journals_may_be_made_by_many_at_once(void **state)
 {
-    enum { PROCESSES = 8, ROUNDS = 5 };
+    enum { CLAIMERS = 8, ROUNDS = 5 };
     struct fixture *f = *state;
     for (int round = 0; round < ROUNDS; round++) {
-        pid_t children[PROCESSES];
-        int go[2];
-        assert_int_equal(pipe(go), 0);
-        for (int i = 0; i < PROCESSES; i++) {
-            children[i] = fork();
-            assert_true(children[i] >= 0);
-            if (children[i] == 0) {
-                (void)close(go[1]);
-                _exit(claim_in_child(f, i, go[0]));
-            }
+        struct claimer claimers[CLAIMERS] = {0};
+        pthread_barrier_t start;
+        assert_int_equal(pthread_barrier_init(&start, NULL, CLAIMERS), 0);
+        for (int i = 0; i < CLAIMERS; i++) {
+            claimers[i].start = &start;
+            claimers[i].url = f->url;
+            (void)snprintf(claimers[i].id, sizeof claimers[i].id, "journal-%d", i);
+            assert_int_equal(pthread_create(&claimers[i].thread, NULL, claim, &claimers[i]), 0);
         }
-        (void)close(go[0]);
-        usleep(200000);
-        (void)close(go[1]);
-        for (int i = 0; i < PROCESSES; i++) {
-            int status = 0;
-            (void)waitpid(children[i], &status, 0);
-            assert_int_equal(status, 0);
+        for (int i = 0; i < CLAIMERS; i++) {
+            assert_int_equal(pthread_join(claimers[i].thread, NULL), 0);
+            assert_true(claimers[i].has_claimed);
         }
-        assert_int_equal(ask(f, "SELECT count(*) FROM tears_journals"), PROCESSES);
+        (void)pthread_barrier_destroy(&start);
+        assert_int_equal(ask(f, "SELECT count(*) FROM tears_journals"), CLAIMERS);
         test_pg_run(f->url, "DROP TABLE tears_journals");
     }
 }
