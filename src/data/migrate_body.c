@@ -61,34 +61,21 @@ tears_status tears_migration_query(tears_migration *migration, struct tears_str 
 
 /* ---- tables ---- */
 
-/* A statement that the library itself has made. */
-static tears_status execute_made(tears_migration *migration, tears_status made,
-                                 const struct t3_buf *sql)
-{
-    if (made == TEARS_NO_MEMORY)
-        return t3_fail_memory(&migration->error, T3_MIGRATE_ORIGIN);
-    if (made != TEARS_OK)
-        return t3_fail(&migration->error, made, T3_MIGRATE_ORIGIN,
-                       "the table's SQL could not be made");
-    return tears_migration_execute(migration, t3_buf_str(sql), NULL, 0, NULL);
-}
-
 tears_status tears_migration_create_table(tears_migration *migration, const tears_schema *schema)
 {
     const enum t3_dialect dialect = t3_admin_facts(migration->migrator->admin)->dialect;
-    T3_AUTO(t3_buf_done) struct t3_buf sql = {0};
-    for (uint32_t i = 0; i < schema->column_count && dialect == T3_DIALECT_POSTGRESQL; i++) {
-        if (schema->columns[i].type != TEARS_TYPE_ENUM || schema->columns[i].enum_name.len == 0)
-            continue;
-        t3_buf_clear(&sql);
-        T3_TRY(execute_made(migration, t3_ddl_create_enum(&schema->columns[i], &sql), &sql));
-    }
-    t3_buf_clear(&sql);
-    T3_TRY(execute_made(migration, t3_ddl_create_table(schema, dialect, &sql), &sql));
-    for (size_t i = 0; i < schema->index_count; i++) {
-        t3_buf_clear(&sql);
-        T3_TRY(execute_made(migration, t3_ddl_create_index(schema, dialect, i, &sql), &sql));
-    }
+    const struct tears_str *statements = NULL;
+    size_t count = 0;
+    const tears_status status =
+        t3_ddl_statements(schema, dialect, &migration->arena, &statements, &count);
+    if (status == TEARS_NO_MEMORY)
+        return t3_fail_memory(&migration->error, T3_MIGRATE_ORIGIN);
+    if (status != TEARS_OK)
+        return t3_fail(&migration->error, status, T3_MIGRATE_ORIGIN,
+                       "the SQL of table '" T3_STR_FMT "' could not be made",
+                       T3_STR_ARG(tears_schema_name(schema)));
+    for (size_t i = 0; i < count; i++)
+        T3_TRY(tears_migration_execute(migration, statements[i], NULL, 0, NULL));
     return TEARS_OK;
 }
 

@@ -117,6 +117,24 @@ static tears_status look(struct tears_migration *migration, bool *done_already_o
 
 /* ---- as one transaction ---- */
 
+/* A version may have set another search_path, as what pg_dump writes does; the ledger is not there. */
+static tears_status find_ledger_again(struct tears_migration *migration)
+{
+    struct t3_admin *admin = migration->migrator->admin;
+    const struct t3_admin_facts *facts = t3_admin_facts(admin);
+    const struct tears_value path = tears_text(facts->search_path);
+    const struct t3_admin_statement statement = {
+        .sql = TEARS_STR("SELECT pg_catalog.set_config('search_path', $1, false)"),
+        .params = &path,
+        .param_count = 1};
+    struct t3_result result = {0};
+    if (facts->dialect != T3_DIALECT_POSTGRESQL)
+        return TEARS_OK;
+    if (facts->search_path.len == 0) /* no schema was chosen: it is the connection's own */
+        return t3_admin_execute(admin, TEARS_STR("RESET search_path"), &migration->error);
+    return t3_admin_run(admin, &statement, &migration->arena, &result, &migration->error);
+}
+
 static tears_status transact(struct tears_migration *migration, bool *done_out)
 {
     struct t3_admin *admin = migration->migrator->admin;
@@ -125,6 +143,7 @@ static tears_status transact(struct tears_migration *migration, bool *done_out)
     T3_TRY(look(migration, &done_already));
     if (!done_already) {
         T3_TRY(t3_migration_body(migration));
+        T3_TRY(find_ledger_again(migration));
         T3_TRY(enter_or_remove(migration));
     }
     T3_TRY(t3_admin_commit(admin, &migration->error));
