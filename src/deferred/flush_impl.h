@@ -138,6 +138,7 @@ struct t3_flush {
     bool is_undecided; /* a batch is owed whose database is not known: none of its tables is open */
     uint64_t rows_now; /* of a batch: fewer after a failure */
     uint64_t pass_number;
+    uint64_t complain_at_us;  /* of tables that are not open, not before this */
     struct t3_arena *batch;   /* of the batch: one of two, as the last one may not have ended */
     struct t3_arena *attempt; /* of one transaction of it: as well */
     struct t3_arena batches[2], attempts[2];

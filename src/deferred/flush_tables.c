@@ -17,6 +17,8 @@
 #include "base/limits.h"
 #include "base/str.h"
 
+enum { COMPLAIN_MS = 60000 };
+
 /* ---- fences ------------------------------------------------------------------------------------ */
 
 static struct t3_fence *fence_of(struct t3_flush *flush, struct t3_l3 *l3)
@@ -254,6 +256,9 @@ tears_status t3_flush_tables_open(struct t3_flush *flush, struct tears_error *er
     size_t count = 0;
     if (t3_pending_unopened(flush->options.pending, &arena, &names, &count) != TEARS_OK)
         return t3_fail_memory(error_out, T3_FLUSH_ORIGIN);
+    const bool may_complain = t3_now_us() >= flush->complain_at_us;
+    if (count > 0 && may_complain)
+        flush->complain_at_us = t3_deadline_in_ms(COMPLAIN_MS).at_us;
     for (size_t i = 0; i < count; i++) {
         struct t3_flush_known *known = NULL;
         struct tears_error error;
@@ -261,7 +266,7 @@ tears_status t3_flush_tables_open(struct t3_flush *flush, struct tears_error *er
         const tears_status status = t3_flush_table_find(flush, names[i], &known, &error);
         if (status == TEARS_NO_MEMORY)
             return t3_fail_memory(error_out, T3_FLUSH_ORIGIN);
-        if (status != TEARS_OK)
+        if (status != TEARS_OK && may_complain)
             t3_log(flush->options.log, TEARS_LOG_WARN, T3_FLUSH_ORIGIN,
                    "pending rows of table '" T3_STR_FMT "' wait: %s", T3_STR_ARG(names[i]),
                    error.message);
