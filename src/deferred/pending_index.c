@@ -9,7 +9,7 @@
  */
 #include "deferred/pending_impl.h"
 
-enum { SLOTS_MIN = 16, PLACES_MIN = 64 };
+enum { SLOTS_MIN = 4, PLACES_MIN = 64 };
 
 /* ---- by key ------------------------------------------------------------------------------------- */
 

@@ -102,8 +102,7 @@ static void open_log(struct game *game)
     check(t3_journal_open(&options, never, &game->journal, &error), &error);
     const struct t3_pending_options pending = {.journal = game->journal};
     check(t3_pending_new(&pending, &game->pending, &error), &error);
-    check(t3_pending_recover(game->pending, &game->items_arena, never, &flights, &count, &error),
-          &error);
+    check(t3_pending_recover(game->pending, &game->arena, never, &flights, &count, &error), &error);
     for (size_t i = 0; i < TABLES; i++)
         check(t3_pending_table_open(game->pending, game->schemas[i], i == 0, never,
                                     &game->tables[i], &error),
@@ -562,6 +561,7 @@ static void settle(struct game *game, const struct t3_pending_flight *found, siz
     for (size_t i = 0; i < FLIGHTS; i++)
         expected += game->flights[i].batch != 0 ? 1 : 0;
     assert_int_equal(count, expected);
+    collect(game); /* nothing of a flight: it may have landed */
     for (size_t i = 0; i < count; i++) {
         struct t3_pending_item *items;
         size_t item_count;

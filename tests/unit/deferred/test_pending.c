@@ -335,6 +335,36 @@ static void a_full_log_takes_no_new_rows_but_changes_old_ones(void **state)
     assert_int_equal(t3_pending_wait_for_room(log->pending, 3, 100, log_never), TEARS_LIMIT);
 }
 
+static void a_caller_whose_writes_do_not_fit_saves_none_of_them(void **state)
+{
+    struct log_fixture *log = *state;
+    struct t3_pending_outcome outcomes[3];
+    struct t3_defer defers[3];
+    struct t3_key keys[3];
+    struct tears_value storage[3];
+    struct t3_cell cells[3][2];
+    log_close(log);
+    log->limits.rows_max = 2;
+    log_open(log);
+    (void)log_save(log, (struct log_write){.kind = T3_RECORD_UPSERT, .id = 0, .a = 7});
+    for (size_t i = 0; i < 3; i++) {
+        keys[i] = note_key(log->schema, (int64_t)i, &storage[i]);
+        cells[i][0] = (struct t3_cell){NOTE_ID, tears_int((int64_t)i)};
+        cells[i][1] = (struct t3_cell){NOTE_A, tears_int(8)};
+        defers[i] = (struct t3_defer){
+            .kind = T3_RECORD_UPSERT, .key = &keys[i], .cells = cells[i], .cell_count = 2};
+    }
+    assert_int_equal(
+        t3_pending_save(log->notes, defers, 3, &log->arena, log_never, outcomes, &log->error),
+        TEARS_LIMIT);
+    assert_int_equal(log_read(log, 0), 7);
+    assert_int_equal(log_read(log, 1), NOTE_UNSET);
+    log_check(
+        log, t3_pending_save(log->notes, defers, 2, &log->arena, log_never, outcomes, &log->error));
+    assert_int_equal(log_read(log, 0), 8);
+    assert_int_equal(log_read(log, 1), 8);
+}
+
 static void *land_soon(void *owner)
 {
     struct log_fixture *log = owner;
@@ -749,6 +779,7 @@ int main(void)
         CASE(parked_rows_wait_for_the_table_they_refer_to),
         CASE(an_insert_has_the_time_it_was_made_at),
         CASE(a_full_log_takes_no_new_rows_but_changes_old_ones),
+        CASE(a_caller_whose_writes_do_not_fit_saves_none_of_them),
         CASE(who_waits_for_room_is_told_of_a_landing),
         CASE(a_flush_is_asked_for_when_enough_is_pending),
         CASE(a_save_that_the_disk_refuses_has_not_happened),
