@@ -280,6 +280,18 @@ static void fill_result(const struct t3_flush_run *run, struct tears_flush_resul
     }
 }
 
+/* What is pending is another's affair then, also when nothing of it is left here. */
+static tears_status check_owner(const struct t3_flush *flush, struct tears_error *error_out)
+{
+    const struct t3_journal *journal = flush->options.journal;
+    if (!t3_journal_is_lost(journal))
+        return TEARS_OK;
+    return t3_fail(error_out, TEARS_DENIED, T3_FLUSH_ORIGIN,
+                   T3_STR_FMT ": another process has taken the journal over; nothing more is "
+                              "flushed by this one",
+                   T3_STR_ARG(t3_journal_path(journal)));
+}
+
 tears_status t3_flush_pass(struct t3_flush *flush, const struct tears_str *tables,
                            size_t table_count, struct t3_deadline deadline,
                            struct tears_flush_result *result_out, struct tears_error *error_out)
@@ -290,7 +302,9 @@ tears_status t3_flush_pass(struct t3_flush *flush, const struct tears_str *table
     tears_status status = enter(flush, deadline, &error);
     if (status == TEARS_OK) {
         t3_flush_count(&flush->counters.passes, 1);
-        status = choose_tables(&run, tables, table_count);
+        status = check_owner(flush, &error);
+        if (status == TEARS_OK)
+            status = choose_tables(&run, tables, table_count);
         if (status == TEARS_OK)
             status = begin(&run);
         if (status == TEARS_OK)

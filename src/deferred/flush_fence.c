@@ -27,8 +27,19 @@ static const char claim_sql[] =
     "ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch, changed = CURRENT_TIMESTAMP "
     "WHERE tears_journals.epoch <= excluded.epoch RETURNING batch";
 
-static const char pass_sql[] = "UPDATE tears_journals SET batch = $3, changed = CURRENT_TIMESTAMP "
-                               "WHERE id = $1 AND epoch = $2 AND batch < $3";
+#define PASS_SQL                                                         \
+    "UPDATE tears_journals SET batch = $3, changed = CURRENT_TIMESTAMP " \
+    "WHERE id = $1 AND epoch = $2 AND batch < $3"
+static const char pass_sql[] = PASS_SQL;
+
+/*
+ * In PostgreSQL the transaction of a process that was stopped keeps the row, and whoever took the journal over would wait for it without end.  So the
+ * server ends a transaction whose next statement does not come: the flusher has it ready within milliseconds.  A limit that the
+ * database's owner has set stays.
+ */
+static const char pg_pass_sql[] =
+    PASS_SQL " AND (current_setting('idle_in_transaction_session_timeout') <> '0' OR "
+             "set_config('idle_in_transaction_session_timeout', '10s', true) IS NOT NULL)";
 
 static const char forget_sql[] = "DELETE FROM tears_journals WHERE id = $1 AND epoch = $2";
 
@@ -150,8 +161,9 @@ tears_status t3_fence_pass(const struct t3_fence *fence, struct t3_l3_call *call
         tears_int((int64_t)fence->epoch),
         tears_int((int64_t)batch),
     };
+    const bool is_pg = strcmp(fence->l3->ops->name, "postgresql") == 0;
     struct t3_result result;
-    T3_TRY(run(fence, call, pass_sql, params, T3_COUNT(params), &result));
+    T3_TRY(run(fence, call, is_pg ? pg_pass_sql : pass_sql, params, T3_COUNT(params), &result));
     return result.affected == 1 ? TEARS_OK : refused(fence, call->error);
 }
 
