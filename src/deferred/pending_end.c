@@ -299,7 +299,7 @@ static void carry_out(struct step *step)
     } else {
         t3_entry_set_flag(first, T3_ENTRY_FLYING, false);
     }
-    if (step->end->fate == T3_FATE_PARKED) {
+    if (stays != NULL && step->end->fate == T3_FATE_PARKED) {
         stays->flags &= ~(uint32_t)T3_ENTRY_CLAIMED;
         park(stays);
     }
