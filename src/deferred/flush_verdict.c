@@ -94,12 +94,11 @@ static tears_status count_in_table(struct t3_flush_run *run, const struct t3_flu
 {
     uint64_t after_id = 0;
     for (;;) {
-        struct t3_pending_table *const table = known->table.pending;
         struct t3_pending_item *items = NULL;
         size_t count = 0;
         t3_arena_reset(run->flush->batch);
-        T3_TRY(t3_pending_collect(run->flush->options.pending, &table, 1, after_id, SCAN_ROWS,
-                                  run->flush->batch, &items, &count));
+        T3_TRY(t3_pending_survey(run->flush->options.pending, known->table.pending, after_id,
+                                 SCAN_ROWS, run->flush->batch, &items, &count));
         if (count == 0)
             return TEARS_OK;
         for (size_t i = 0; i < count; i++)

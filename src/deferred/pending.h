@@ -125,6 +125,11 @@ tears_status t3_pending_collect(struct t3_pending *pending, struct t3_pending_ta
                                 struct t3_arena *arena, struct t3_pending_item **items_out,
                                 size_t *count_out);
 
+/* The same of one table, with records that fly or are parked: to be looked at, not to be sent. */
+tears_status t3_pending_survey(struct t3_pending *pending, struct t3_pending_table *table,
+                               uint64_t after_id, size_t max, struct t3_arena *arena,
+                               struct t3_pending_item **items_out, size_t *count_out);
+
 /* Ends all claims: of what was collected, and is not going to be sent now. */
 void t3_pending_release(struct t3_pending *pending);
 

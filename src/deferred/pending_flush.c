@@ -71,6 +71,7 @@ struct collecting {
     size_t table_count;
     uint64_t after_id;
     size_t max;
+    uint32_t not_with; /* flags of records that are passed over */
     struct t3_arena *arena;
     struct t3_pending_item *items;
     size_t count;
@@ -80,7 +81,10 @@ struct collecting {
 struct reading {
     struct t3_pending_table *table;
     size_t at;
+    uint32_t not_with;
 };
+
+static const uint32_t not_to_be_sent = T3_ENTRY_FLYING | T3_ENTRY_PARKED;
 
 static bool is_follower(const struct t3_entry *entry)
 {
@@ -89,17 +93,18 @@ static bool is_follower(const struct t3_entry *entry)
     return record.follows;
 }
 
-static bool may_be_sent(const struct t3_entry *entry)
+static bool is_first(const struct t3_entry *entry, uint32_t not_with)
 {
-    return entry != NULL && (entry->flags & (T3_ENTRY_FLYING | T3_ENTRY_PARKED)) == 0 &&
+    return entry != NULL && (entry->flags & not_with) == 0 &&
            (entry->flags & T3_ENTRY_INDEXED) != 0 && !is_follower(entry);
 }
 
-/* The next record of the table that may be sent; NULL: none. */
+/* The next record of the table that is to be collected; NULL: none. */
 static struct t3_entry *peek(struct reading *reading)
 {
     const struct t3_entry_list *list = &reading->table->list;
-    while (reading->at < list->count && !may_be_sent(list->places[reading->at].entry))
+    while (reading->at < list->count &&
+           !is_first(list->places[reading->at].entry, reading->not_with))
         reading->at++;
     return reading->at < list->count ? list->places[reading->at].entry : NULL;
 }
@@ -118,8 +123,10 @@ static tears_status begin_reading(struct t3_pending *pending, const struct colle
     for (; collecting->table_count == 0 && table != NULL; table = table->next)
         if (table->is_open)
             readings[count++].table = table;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         readings[i].at = t3_list_after(&readings[i].table->list, collecting->after_id);
+        readings[i].not_with = collecting->not_with;
+    }
     *readings_out = readings;
     *count_out = count;
     return TEARS_OK;
@@ -166,21 +173,37 @@ static tears_status collect_led(struct t3_pending *pending, struct t3_pending_ca
     return TEARS_OK;
 }
 
+static tears_status collect(struct t3_pending *pending, struct collecting *collecting,
+                            struct t3_pending_item **items_out, size_t *count_out)
+{
+    collecting->call.run = collect_led;
+    T3_TRY(t3_pending_enter(pending, &collecting->call, never, NULL));
+    *items_out = collecting->items;
+    *count_out = collecting->count;
+    return TEARS_OK;
+}
+
 tears_status t3_pending_collect(struct t3_pending *pending, struct t3_pending_table *const *tables,
                                 size_t table_count, uint64_t after_id, size_t max,
                                 struct t3_arena *arena, struct t3_pending_item **items_out,
                                 size_t *count_out)
 {
-    struct collecting collecting = {.call = {.run = collect_led},
-                                    .tables = tables,
+    struct collecting collecting = {.tables = tables,
                                     .table_count = table_count,
                                     .after_id = after_id,
                                     .max = max,
+                                    .not_with = not_to_be_sent,
                                     .arena = arena};
-    T3_TRY(t3_pending_enter(pending, &collecting.call, never, NULL));
-    *items_out = collecting.items;
-    *count_out = collecting.count;
-    return TEARS_OK;
+    return collect(pending, &collecting, items_out, count_out);
+}
+
+tears_status t3_pending_survey(struct t3_pending *pending, struct t3_pending_table *table,
+                               uint64_t after_id, size_t max, struct t3_arena *arena,
+                               struct t3_pending_item **items_out, size_t *count_out)
+{
+    struct collecting collecting = {
+        .tables = &table, .table_count = 1, .after_id = after_id, .max = max, .arena = arena};
+    return collect(pending, &collecting, items_out, count_out);
 }
 
 /* ---- records by id ------------------------------------------------------------------------------ */
@@ -247,7 +270,7 @@ static tears_status pick_led(struct t3_pending *pending, struct t3_pending_call 
     if (entry == NULL || (entry->flags & T3_ENTRY_INDEXED) == 0)
         return TEARS_OK;
     picking->is_found = true;
-    if (!may_be_sent(entry) || reserve_claims(pending, 1) != TEARS_OK)
+    if (!is_first(entry, not_to_be_sent) || reserve_claims(pending, 1) != TEARS_OK)
         return TEARS_OK;
     claim(pending, entry);
     picking->is_free = true;
