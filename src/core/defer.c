@@ -187,8 +187,12 @@ static void fill_correction(struct tears_collection *collection,
                             const struct t3_flush_landed *landed, uint64_t asked_ms,
                             struct t3_correction *correction)
 {
+    const bool is_deletion = landed->record->kind == T3_RECORD_DELETE;
     correction->collection = collection;
-    correction->kind = landed->row != NULL ? T3_CORRECT_WRITTEN : T3_CORRECT_DELETED;
+    correction->kind = landed->row != NULL ? T3_CORRECT_WRITTEN
+                       : is_deletion
+                           ? T3_CORRECT_DELETED
+                           : T3_CORRECT_STALE; /* one of so many: whoever wants it reads it */
     correction->row = landed->row;
     correction->version = landed->version;
     correction->seen = UINT64_MAX;

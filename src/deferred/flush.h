@@ -31,7 +31,8 @@ struct t3_flush_table {
 /* A row that landed, for the caches. */
 struct t3_flush_landed {
     const struct t3_record *record;
-    struct t3_row *row; /* as stored; NULL: deleted */
+    struct t3_row *
+        row; /* as stored; NULL: deleted, or (the record is no DELETE) not asked for: one of too many */
     int64_t version;
     uint64_t ticket; /* what hooks.ticket gave before L3 was asked */
 };

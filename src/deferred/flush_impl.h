@@ -78,7 +78,8 @@ struct t3_flush_entry {
     bool is_orphan;          /* refers to a row that is not there */
     bool is_done;            /* its fate is settled for this round */
     enum t3_pending_fate fate;
-    struct t3_row *stored; /* LANDED: as it is in L3 now, for the caches; NULL: deleted */
+    struct t3_row
+        *stored; /* LANDED: as it is in L3 now, for the caches; NULL: deleted, or not asked for */
     int64_t stored_version;
     const struct t3_row *made; /* LANDED: as this write made it, for what follows */
     int64_t made_version;

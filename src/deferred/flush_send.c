@@ -19,7 +19,12 @@
 #include "base/thread.h"
 #include "deferred/flush_steps.h"
 
-enum { UNKNOWN_PAUSE_MS = 100, LATER_ROWS_MIN = 256 };
+enum {
+    UNKNOWN_PAUSE_MS = 100,
+    LATER_ROWS_MIN = 256,
+    BRIEF_ROWS_MIN =
+        1000 /* so many rows are not worth a place in the caches each: only their versions are asked for */
+};
 
 struct sending {
     struct t3_flush_run *run;
@@ -160,6 +165,8 @@ static tears_status judge(struct sending *sending)
         if (write->status == TEARS_OK) {
             const bool is_deletion = entry->item.record.kind == T3_RECORD_DELETE;
             t3_flush_landed_as(entry, is_deletion ? NULL : write->row, write->version);
+            if (!is_deletion && write->row == NULL) /* the rows were not asked for */
+                entry->made = entry->item.record.row;
         } else {
             T3_TRY(t3_flush_conflict(sending->run, entry, write->row, write->version));
         }
@@ -319,7 +326,8 @@ static void transact_owned(void *owner)
     struct t3_l3_call call = {
         .arena = run->flush->attempt,
         .deadline = t3_deadline_at_most_ms(run->deadline, run->flush->options.l3_wait_ms),
-        .error = &sending->failure->error};
+        .error = &sending->failure->error,
+        .is_brief = sending->count >= BRIEF_ROWS_MIN};
     sending->failure->status = transact(sending, &call);
 }
 

@@ -81,7 +81,8 @@ static void unpark(struct t3_flush_run *run, struct t3_flush_entry **entries, si
     const struct t3_flush_known *told = NULL;
     for (size_t i = 0; i < count; i++) {
         const struct t3_flush_entry *entry = entries[i];
-        if (entry->fate != T3_FATE_LANDED || entry->known == told || entry->stored == NULL)
+        if (entry->fate != T3_FATE_LANDED || entry->known == told ||
+            entry->item.record.kind == T3_RECORD_DELETE)
             continue;
         told = entry->known;
         t3_pending_unpark(run->flush->options.pending, told->table.pending);

@@ -378,7 +378,7 @@ tears_status t3_dml_fetch(const struct tears_schema *schema, const struct t3_sha
     return pen.status;
 }
 
-static void put_key_and_version(struct t3_pen *pen)
+void t3_pen_key_and_version(struct t3_pen *pen)
 {
     for (uint32_t i = 0; i < pen->schema->key_count; i++) {
         t3_pen_text(pen, i > 0 ? ", " : "");
@@ -407,6 +407,6 @@ tears_status t3_dml_delete(const struct tears_schema *schema, const struct t3_sh
     }
     t3_pen_where_row(&pen, shape, base);
     t3_pen_text(&pen, " RETURNING ");
-    put_key_and_version(&pen);
+    t3_pen_key_and_version(&pen);
     return pen.status;
 }

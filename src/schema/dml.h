@@ -47,13 +47,13 @@ enum t3_dialect { T3_DIALECT_POSTGRESQL, T3_DIALECT_SQLITE };
 
 /* Where a parameter's value comes from. */
 enum t3_param_role {
-    T3_PARAM_KEY,    /* the key value of column `column`; position in the key is `index` */
-    T3_PARAM_CELL,   /* the cell of column `column`; `index` is its place in shape->cells */
-    T3_PARAM_BASE,   /* the expected version: an integer, or microseconds */
-    T3_PARAM_FILTER, /* `index` is its place in scan->filters */
-    T3_PARAM_AFTER,  /* `index` is its place in scan->order */
+    T3_PARAM_KEY,       /* the key value of column `column`; position in the key is `index` */
+    T3_PARAM_CELL,      /* the cell of column `column`; `index` is its place in shape->cells */
+    T3_PARAM_BASE,      /* the expected version: an integer, or microseconds */
+    T3_PARAM_FILTER,    /* `index` is its place in scan->filters */
+    T3_PARAM_AFTER,     /* `index` is its place in scan->order */
     T3_PARAM_PARTITION, /* `index` is its place among the partitions of the scan */
-    T3_PARAM_LIMIT   /* the number of rows; `column` is T3_NO_COLUMN */
+    T3_PARAM_LIMIT      /* the number of rows; `column` is T3_NO_COLUMN */
 };
 
 /* What PostgreSQL is told a parameter is (its element type, when arrays are asked for). */
@@ -88,8 +88,10 @@ void t3_dml_done(struct t3_dml *dml);
 /* What a statement is for.  Only the columns of the cells are looked at, never their values. */
 struct t3_shape {
     enum t3_dialect dialect;
-    bool many;                   /* PostgreSQL only */
-    bool has_base;               /* update, delete: only where the version column equals the base */
+    bool many;     /* PostgreSQL only */
+    bool has_base; /* update, delete: only where the version column equals the base */
+    bool
+        is_brief; /* insert, update, upsert: key and version come back, as of a delete; else the row */
     uint8_t on_conflict;         /* upsert: TEARS_ON_CONFLICT_* */
     const struct t3_cell *cells; /* insert, update, upsert: as in struct t3_write */
     uint32_t cell_count;
@@ -143,7 +145,8 @@ struct t3_dml_scan {
     uint32_t order_count;
     bool descending;
     const struct tears_value *after; /* order_count values; NULL: from the start */
-    uint32_t partition_count; /* the partition column has one of so many values; 0: see the filters */
+    uint32_t
+        partition_count; /* the partition column has one of so many values; 0: see the filters */
 };
 
 /*

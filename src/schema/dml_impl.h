@@ -41,8 +41,9 @@ void t3_pen_value(struct t3_pen *pen, uint32_t param);
 /* Writes `unnest($1::int8[], ...) AS u(k0, ...)` over all parameters. */
 void t3_pen_unnest(struct t3_pen *pen);
 
-/* Writes the columns of the schema as they are selected. */
+/* Writes the columns of the schema as they are selected; only the key's, and the version. */
 void t3_pen_select_list(struct t3_pen *pen);
+void t3_pen_key_and_version(struct t3_pen *pen);
 
 /* Adds the KEY parameters, and writes `"k" = value AND ...` over the parameters that start at
  * `first`. */

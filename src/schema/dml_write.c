@@ -137,13 +137,21 @@ static void put_conflict_target(struct t3_pen *pen)
     t3_pen_text(pen, ")");
 }
 
+static tears_status finish(struct t3_pen *pen, const struct t3_shape *shape)
+{
+    t3_pen_text(pen, " RETURNING ");
+    if (shape->is_brief)
+        t3_pen_key_and_version(pen);
+    else
+        t3_pen_select_list(pen);
+    return pen->status;
+}
+
 /* What an INSERT gives back: its own columns only are in scope, so none needs the alias. */
-static tears_status finish_insert(struct t3_pen *pen)
+static tears_status finish_insert(struct t3_pen *pen, const struct t3_shape *shape)
 {
     pen->many = false;
-    t3_pen_text(pen, " RETURNING ");
-    t3_pen_select_list(pen);
-    return pen->status;
+    return finish(pen, shape);
 }
 
 tears_status t3_dml_insert(const struct tears_schema *schema, const struct t3_shape *shape,
@@ -157,7 +165,7 @@ tears_status t3_dml_insert(const struct tears_schema *schema, const struct t3_sh
         put_conflict_target(&pen);
         t3_pen_text(&pen, " DO NOTHING");
     }
-    return finish_insert(&pen);
+    return finish_insert(&pen, shape);
 }
 
 /* ---- upsert -----------------------------------------------------------------------------------
@@ -215,7 +223,7 @@ tears_status t3_dml_upsert(const struct tears_schema *schema, const struct t3_sh
         else
             put_do_update(&pen, shape);
     }
-    return finish_insert(&pen);
+    return finish_insert(&pen, shape);
 }
 
 /* ---- update -----------------------------------------------------------------------------------
@@ -264,7 +272,5 @@ tears_status t3_dml_update(const struct tears_schema *schema, const struct t3_sh
         t3_pen_unnest(&pen);
     }
     t3_pen_where_row(&pen, shape, base);
-    t3_pen_text(&pen, " RETURNING ");
-    t3_pen_select_list(&pen);
-    return pen.status;
+    return finish(&pen, shape);
 }

@@ -32,11 +32,14 @@ struct t3_l3_path {
 
 /* What every call is given. */
 struct t3_l3_call {
-    struct t3_l3_tx *tx;           /* NULL: none */
-    const struct t3_l3_path *path; /* NULL: the connection's own; databases without schemas pass over it */
+    struct t3_l3_tx *tx; /* NULL: none */
+    const struct t3_l3_path
+        *path; /* NULL: the connection's own; databases without schemas pass over it */
     struct t3_arena *arena;
     struct t3_deadline deadline;
     struct tears_error *error;
+    bool
+        is_brief; /* write: rows as stored are not wanted; those of many that went through may be NULL, their versions are there */
     bool outcome_unknown; /* set when a write or commit may or may not have happened */
 };
 

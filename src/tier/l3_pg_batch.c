@@ -60,6 +60,7 @@ struct batch {
     size_t lost_count;
     bool has_keys;
     bool by_row;
+    bool is_brief; /* keys and versions come back, and no rows */
 };
 
 /* ---- order of keys
@@ -238,8 +239,9 @@ static uint32_t step_length(const struct batch *batch, size_t first,
 static tears_status cut(struct batch *batch)
 {
     for (size_t first = 0; first < batch->count;) {
-        const struct t3_pg_shape shape =
+        struct t3_pg_shape shape =
             t3_pg_shape_of(batch->kind, batch->ordered[first], !batch->by_row);
+        shape.is_brief = batch->is_brief;
         struct step *step = &batch->steps[batch->step_count];
         step->first = (uint32_t)first;
         step->count = step_length(batch, first, &shape);
@@ -274,6 +276,8 @@ static tears_status batch_init(struct batch *batch, struct t3_write *writes)
     for (size_t i = 0; i < batch->count; i++)
         if (has_no_set_form(batch, &writes[i]))
             batch->by_row = true;
+    batch->is_brief = batch->work->call->is_brief && batch->has_keys && !batch->by_row &&
+                      batch->kind != T3_WRITE_DELETE;
     batch->entries = t3_arena_alloc(arena, batch->count * sizeof *batch->entries);
     batch->ordered = t3_arena_alloc(arena, batch->count * sizeof(*batch->ordered));
     batch->lost = t3_arena_alloc(arena, batch->count * sizeof(*batch->lost));
@@ -351,8 +355,8 @@ static tears_status take_rows(struct batch *batch, const struct step *step,
     return TEARS_OK;
 }
 
-static tears_status deleted_key(struct batch *batch, const struct t3_pg_result *result, size_t row,
-                                struct tears_value *storage, struct t3_key *key_out)
+static tears_status returned_key(struct batch *batch, const struct t3_pg_result *result, size_t row,
+                                 struct tears_value *storage, struct t3_key *key_out)
 {
     for (uint32_t i = 0; i < batch->schema->key_count; i++) {
         const uint32_t kind = batch->schema->columns[batch->schema->key[i]].kind;
@@ -367,8 +371,9 @@ static tears_status deleted_key(struct batch *batch, const struct t3_pg_result *
     return TEARS_OK;
 }
 
-static tears_status take_deletions(struct batch *batch, const struct step *step,
-                                   const struct t3_pg_result *result)
+/* Of deletions, and of writes whose rows nobody wants: keys and versions. */
+static tears_status take_keys(struct batch *batch, const struct step *step,
+                              const struct t3_pg_result *result)
 {
     struct t3_write **writes = batch->ordered + step->first;
     struct tears_value storage[T3_KEY_COLUMNS_MAX];
@@ -377,7 +382,7 @@ static tears_status take_deletions(struct batch *batch, const struct step *step,
         struct t3_write *write = writes[0];
         if (!batch->by_row) {
             struct t3_key key;
-            T3_TRY(deleted_key(batch, result, i, storage, &key));
+            T3_TRY(returned_key(batch, result, i, storage, &key));
             write = match(writes, step->count, i, &key);
         }
         if (write == NULL)
@@ -419,8 +424,8 @@ static tears_status receive_step(struct batch *batch, const struct step *step)
     T3_AUTO(t3_pg_result_free_auto) struct t3_pg_result *result = NULL;
     T3_TRY(t3_pg_pipeline_receive(batch->work->conn, &batch->work->pg, &result));
     expect_loss(batch, step);
-    if (batch->kind == T3_WRITE_DELETE)
-        T3_TRY(take_deletions(batch, step, result));
+    if (batch->kind == T3_WRITE_DELETE || batch->is_brief)
+        T3_TRY(take_keys(batch, step, result));
     else
         T3_TRY(take_rows(batch, step, result));
     return collect_lost(batch, step);

@@ -18,6 +18,7 @@ struct t3_pg_shape {
     enum t3_pg_operation operation;
     bool many;
     bool has_base;
+    bool is_brief; /* of many: key and version come back, and not the row */
     const struct t3_cell *cells;
     uint32_t cell_count;
 };
@@ -28,6 +29,7 @@ struct t3_pg_plan {
     struct tears_schema *schema;
     uint64_t hash; /* of schema, operation, flags, columns */
     enum t3_pg_operation operation;
+    bool is_brief;
     bool many;
     bool has_base;
     uint32_t *columns; /* of the cells */

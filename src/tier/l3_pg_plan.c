@@ -80,8 +80,8 @@ void t3_pg_plans_done(struct t3_pg_plans *plans)
 
 static uint64_t shape_hash(const struct tears_schema *schema, const struct t3_pg_shape *shape)
 {
-    const uint64_t flags =
-        (uint64_t)shape->operation << 2 | (uint64_t)shape->many << 1 | (uint64_t)shape->has_base;
+    const uint64_t flags = (uint64_t)shape->operation << 3 | (uint64_t)shape->is_brief << 2 |
+                           (uint64_t)shape->many << 1 | (uint64_t)shape->has_base;
     uint64_t hash = (uint64_t)(uintptr_t)schema * UINT64_C(0x9E3779B97F4A7C15) + flags;
     for (uint32_t i = 0; i < shape->cell_count; i++)
         hash = (hash ^ shape->cells[i].column) * UINT64_C(0xFF51AFD7ED558CCD) + 1;
@@ -93,7 +93,7 @@ static bool plan_fits(const struct t3_pg_plan *plan, const struct tears_schema *
 {
     if (plan->schema != schema || plan->operation != shape->operation ||
         plan->many != shape->many || plan->has_base != shape->has_base ||
-        plan->column_count != shape->cell_count)
+        plan->is_brief != shape->is_brief || plan->column_count != shape->cell_count)
         return false;
     for (uint32_t i = 0; i < shape->cell_count; i++)
         if (plan->columns[i] != shape->cells[i].column)
@@ -145,6 +145,7 @@ static tears_status build_sql(const struct tears_schema *schema, const struct t3
     const struct t3_shape wanted = {.dialect = T3_DIALECT_POSTGRESQL,
                                     .many = shape->many,
                                     .has_base = shape->has_base,
+                                    .is_brief = shape->is_brief,
                                     .on_conflict = schema->on_conflict,
                                     .cells = shape->cells,
                                     .cell_count = shape->cell_count};
@@ -197,6 +198,7 @@ static tears_status build(const struct tears_schema *schema, const struct t3_pg_
     plan->operation = shape->operation;
     plan->many = shape->many;
     plan->has_base = shape->has_base;
+    plan->is_brief = shape->is_brief;
     T3_TRY(fill(plan, shape));
     *plan_out = T3_TAKE(plan);
     return TEARS_OK;
