@@ -1,5 +1,6 @@
 /*
- * test_deferred_coherence.c -- what other processes see of pending rows when their owner dies, and when a row lands while it is on its way to L2.
+ * test_deferred_coherence.c -- what this process and others see of pending rows when they land, when their owner dies, and when a row lands while
+ * it is on its way to L2.
  */
 #include "support/deferring.h"
 #include "support/embedded.h"
@@ -227,12 +228,54 @@ static void what_lands_on_its_way_to_l2_does_not_stay_there_without_versions(voi
     lands_on_the_way();
 }
 
+/* ---- this process ------------------------------------------------------------------------------------------------ */
+
+static void what_has_landed_is_read_as_it_landed(void **state)
+{
+    (void)state;
+    const struct tears_value key = tears_int(1);
+    const struct deferring_options as_owner = owner_on(test_nats_shared_url());
+    struct deferring here;
+    deferring_open(&here, &database, &as_owner);
+    deferring_sql(&here, "INSERT INTO notes (id, body) VALUES (1, 'one')");
+    assert_string_equal(deferring_body(&here, 1), "one"); /* in L1 and L2 now */
+    assert_int_equal(deferring_update(&here, 1, "two"), TEARS_OK);
+    (void)deferring_flush(&here);
+    assert_string_equal(deferring_body(&here, 1), "two");
+    assert_int_equal(tears_delete(here.session, here.notes, &key, 1), TEARS_OK);
+    (void)deferring_flush(&here);
+    assert_string_equal(deferring_body(&here, 1), "");
+    deferring_close(&here);
+}
+
+/* Another program has changed the row, and no cache knows. */
+static void a_field_is_put_again_when_its_row_has_moved_on(void **state)
+{
+    (void)state;
+    const struct tears_value key = tears_int(1);
+    const struct deferring_options plain = {.not_deferred = true};
+    struct deferring here;
+    deferring_open(&here, &database, &plain);
+    deferring_sql(&here, "INSERT INTO notes (id, body) VALUES (1, 'one')");
+    assert_string_equal(deferring_body(&here, 1), "one");
+    deferring_run(&database, "UPDATE notes SET body = 'theirs', row_version = row_version + 1");
+    assert_int_equal(
+        tears_put_field(here.session, here.notes, &key, 1, TEARS_STR("parent"), tears_int(1)),
+        TEARS_OK);
+    assert_string_equal(body_at(&here, TEARS_READ_STRONG, 1), "theirs");
+    assert_int_equal(
+        deferring_number_above(&here, "SELECT count(*) FROM notes WHERE parent = $1", 1), 1);
+    deferring_close(&here);
+}
+
 #define ON_SQLITE(test) cmocka_unit_test_setup_teardown(test, on_sqlite, end)
 #define ON_BOTH(test)   ON_SQLITE(test), cmocka_unit_test_setup_teardown(test, on_postgresql, end)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        ON_BOTH(what_has_landed_is_read_as_it_landed),
+        ON_BOTH(a_field_is_put_again_when_its_row_has_moved_on),
         ON_BOTH(trap_19_a_phantom_whose_owner_died_lands_with_the_next_owner),
         ON_BOTH(trap_19_a_phantom_whose_owner_died_goes_with_the_next_owner),
         ON_SQLITE(what_lands_on_its_way_to_l2_does_not_stay_there_as_pending),
