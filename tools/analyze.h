@@ -11,10 +11,9 @@
 #include "core/core.h"
 
 #define t3_fail(error_out, status, ...) ((void)t3_fail(error_out, status, __VA_ARGS__), (status))
-#define t3_fail_detail(error_out, status, ...)                                                     \
+#define t3_fail_detail(error_out, status, ...) \
     ((void)t3_fail_detail(error_out, status, __VA_ARGS__), (status))
-#define t3_fail_memory(error_out, origin)                                                          \
-    ((void)t3_fail_memory(error_out, origin), TEARS_NO_MEMORY)
-#define t3_session_no_memory(session) ((void)t3_session_no_memory(session), TEARS_NO_MEMORY)
+#define t3_fail_memory(error_out, origin) ((void)t3_fail_memory(error_out, origin), TEARS_NO_MEMORY)
+#define t3_session_no_memory(session)     ((void)t3_session_no_memory(session), TEARS_NO_MEMORY)
 
 #endif

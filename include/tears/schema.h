@@ -91,8 +91,8 @@ struct tears_index_def {
     const struct tears_str *columns;
     size_t column_count;
     bool unique;
-    struct tears_str where;        /**< raw SQL of a partial index; "" none */
-    struct tears_str using_method; /**< access method; "" the database's default */
+    struct tears_str where;            /**< raw SQL of a partial index; "" none */
+    struct tears_str using_method;     /**< access method; "" the database's default */
     const struct tears_str *opclasses; /**< operator class of each column, "" the type's default;
                                             NULL: all of them the default */
     const struct tears_str *include;   /**< columns that are kept in the index beside its key */

@@ -120,9 +120,10 @@ static tears_status check_application(struct t3_lite *lite, struct t3_lite_conn 
     T3_TRY(t3_lite_int(conn, "PRAGMA application_id", &application, error_out));
     if (application == lite->application || (application == 0 && objects == 0))
         return TEARS_OK;
-    return t3_fail(error_out, TEARS_CORRUPT, lite->origin,
-                   "%s: the file is an SQLite database of something else (its application_id is %lld)",
-                   lite->path, (long long)application);
+    return t3_fail(
+        error_out, TEARS_CORRUPT, lite->origin,
+        "%s: the file is an SQLite database of something else (its application_id is %lld)",
+        lite->path, (long long)application);
 }
 
 /* The first connection tells whether the file can be used at all, and how. */

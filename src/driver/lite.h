@@ -34,9 +34,11 @@ struct t3_lite_options {
     const char *origin;    /* of errors; a literal */
     uint32_t reader_max;   /* 0: 4 */
     const struct t3_log *log;
-    bool is_relaxed; /* synchronous=NORMAL: the last commits may be lost with the power, never half of one */
+    bool
+        is_relaxed; /* synchronous=NORMAL: the last commits may be lost with the power, never half of one */
     bool must_exist; /* a missing file is not made */
-    int32_t application; /* not 0: a database of another application_id is TEARS_CORRUPT, and is not touched; an empty one is fine */
+    int32_t
+        application; /* not 0: a database of another application_id is TEARS_CORRUPT, and is not touched; an empty one is fine */
     const char *vfs; /* tests: SQLite's way to the files; NULL its default */
 };
 
@@ -75,8 +77,9 @@ tears_status t3_lite_checkpoint(struct t3_lite *lite, struct t3_deadline deadlin
 /* ---- a connection of one's own (lite_own.c) ---- */
 
 struct t3_lite_own {
-    const char *path; /* of another file, lives as long as the connection; NULL: the pool's database */
-    bool create;      /* makes the file when it is missing; otherwise that is TEARS_NOT_FOUND */
+    const char
+        *path;   /* of another file, lives as long as the connection; NULL: the pool's database */
+    bool create; /* makes the file when it is missing; otherwise that is TEARS_NOT_FOUND */
     struct t3_deadline deadline; /* until t3_lite_set_deadline */
 };
 

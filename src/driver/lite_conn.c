@@ -122,8 +122,7 @@ tears_status t3_lite_conn_open(const struct t3_lite_conn_options *options,
     conn->path = options->path;
     conn->deadline = options->deadline;
     const int creation = options->must_exist ? 0 : SQLITE_OPEN_CREATE;
-    const int access =
-        options->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | creation;
+    const int access = options->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | creation;
     const char *vfs = options->lite != NULL ? options->lite->vfs : NULL;
     const int flags = access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
                       SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_URI;

@@ -20,8 +20,8 @@
 struct t3_admin;
 
 struct t3_admin_options {
-    struct tears_str schema;     /* "": the connection's own; SQLite: the client's file */
-    bool create_schema;          /* made when it is missing; otherwise that is TEARS_NOT_FOUND */
+    struct tears_str schema; /* "": the connection's own; SQLite: the client's file */
+    bool create_schema;      /* made when it is missing; otherwise that is TEARS_NOT_FOUND */
     /*
      * A schema that nobody else sees and that goes with the connection.  PostgreSQL: it is made in a transaction that is
      * open when this returns (`schema` and `create_schema` as above; without transactional DDL it stays, and has to be

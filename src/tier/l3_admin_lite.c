@@ -254,9 +254,8 @@ tears_status t3_admin_lite_open(struct t3_l3 *l3, const struct t3_admin_options 
     lite->base.ops = &ops;
     lite->base.deadline = options->deadline;
     lite->lock_fd = NO_LOCK;
-    const tears_status status = options->scratch
-                                    ? set_up_scratch(lite, error_out)
-                                    : set_up(lite, tier->lite, options, error_out);
+    const tears_status status = options->scratch ? set_up_scratch(lite, error_out)
+                                                 : set_up(lite, tier->lite, options, error_out);
     if (status != TEARS_OK) {
         t3_admin_free(&lite->base);
         return status;

@@ -19,7 +19,8 @@ struct vector {
     const json_t *line; /* the whole vector, for what it says beside an error */
     struct t3_arena *arena;
     const char *error; /* set by refuse */
-    const char *differs; /* why another output than the recorded one is meant to be so; NULL: it is not */
+    const char
+        *differs; /* why another output than the recorded one is meant to be so; NULL: it is not */
 };
 
 typedef json_t *(*vector_fn)(struct vector *vector);

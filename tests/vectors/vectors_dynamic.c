@@ -4,9 +4,9 @@
  * Threads:  one.
  * Begin at: dynamic_create_table(); sql_ops in vectors_sql.c lists them.
  */
+#include "vectors/vectors_dynamic.h"
 #include "base/str.h"
 #include "schema/ddl_reference.h"
-#include "vectors/vectors_dynamic.h"
 
 static struct tears_str member_text(const json_t *object, const char *member, const char *otherwise)
 {
