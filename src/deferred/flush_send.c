@@ -210,13 +210,14 @@ static bool may_end_later(const struct sending *sending)
 static void leave_for_later(struct sending *sending)
 {
     struct t3_flush *flush = sending->run->flush;
-    sending->owed->batch = sending->batch;
+    struct t3_flush_owed *owed = T3_TAKE(sending->owed);
+    owed->batch = sending->batch;
     flush->later = (struct t3_flush_later){.is_set = true,
                                            .batch = sending->batch,
                                            .entries = sending->steps.placed,
                                            .count = sending->count,
                                            .asked_ms = sending->asked_ms,
-                                           .owed = T3_TAKE(sending->owed)};
+                                           .owed = owed};
     flush->attempt = &flush->attempts[flush->attempt == &flush->attempts[0] ? 1 : 0];
 }
 

@@ -137,7 +137,9 @@ static tears_status find_tables(struct circle *circle)
 {
     size_t capacity = 8;
     circle->schemas = t3_arena_array(circle->arena, capacity, sizeof *circle->schemas);
-    for (size_t i = 0; i < circle->count && circle->schemas != NULL; i++) {
+    if (circle->schemas == NULL)
+        return TEARS_NO_MEMORY;
+    for (size_t i = 0; i < circle->count; i++) {
         const struct tears_schema *schema = circle->rows[circle->members[i]].schema;
         size_t at = circle->schema_count;
         while (at > 0 && circle->schemas[at - 1] != schema)
@@ -154,7 +156,7 @@ static tears_status find_tables(struct circle *circle)
         }
         circle->schemas[circle->schema_count++] = schema;
     }
-    return circle->schemas != NULL ? TEARS_OK : TEARS_NO_MEMORY;
+    return TEARS_OK;
 }
 
 /* The columns of both sides; false: they do not fit together, and the database will have to say so. */

@@ -185,8 +185,9 @@ static void swap_locked(struct t3_entry_shard *shard, struct t3_entry *old, stru
 void t3_index_swap(struct t3_pending *pending, struct t3_entry *old, struct t3_entry *made)
 {
     T3_ASSERT(old != NULL || made != NULL);
-    struct t3_pending_table *table = old != NULL ? old->table : made->table;
-    struct t3_entry_shard *shard = t3_index_shard(pending, old != NULL ? old->hash : made->hash);
+    const struct t3_entry *either = old != NULL ? old : made;
+    struct t3_pending_table *table = either->table;
+    struct t3_entry_shard *shard = t3_index_shard(pending, either->hash);
     if (old == NULL) /* before it can be found, so that who finds the table empty cannot find it */
         atomic_fetch_add_explicit(&table->keys, 1, memory_order_release);
     if (made != NULL)

@@ -72,7 +72,7 @@ static tears_status ask_text(struct admin_pg *pg, struct t3_pg_conn *conn, const
                              struct tears_error *error_out)
 {
     T3_AUTO(t3_arena_done) struct t3_arena arena = {0};
-    struct t3_result result;
+    struct t3_result result = {0};
     const struct t3_admin_statement statement = {.sql = tears_str_c(sql)};
     const struct question question = {
         .conn = conn, .statement = &statement, .arena = &arena, .result_out = &result};
@@ -118,7 +118,7 @@ static tears_status settle(struct admin_pg *pg, struct tears_error *error_out)
                          " coalesce($1, pg_catalog.current_setting('search_path')), false)"),
         .params = &value,
         .param_count = 1};
-    struct t3_result result;
+    struct t3_result result = {0};
     const struct question question = {
         .conn = pg->conn, .statement = &statement, .arena = &arena, .result_out = &result};
     return ask(pg, &question, error_out);
@@ -162,7 +162,7 @@ static tears_status try_advisory(struct admin_pg *pg, struct tears_error *error_
         .sql = TEARS_STR("SELECT pg_catalog.pg_try_advisory_lock(" LOCK_KEYS ")"),
         .params = &name,
         .param_count = 1};
-    struct t3_result result;
+    struct t3_result result = {0};
     const struct question question = {
         .conn = pg->conn, .statement = &statement, .arena = &arena, .result_out = &result};
     T3_TRY(ask(pg, &question, error_out));
@@ -191,7 +191,7 @@ static tears_status settle_keeper(struct admin_pg *pg, struct tears_error *error
             " coalesce($1, pg_catalog.current_setting('search_path')), false)"),
         .params = &value,
         .param_count = 1};
-    struct t3_result result;
+    struct t3_result result = {0};
     const struct question question = {
         .conn = pg->keeper, .statement = &statement, .arena = &arena, .result_out = &result};
     return ask(pg, &question, error_out);
@@ -265,7 +265,7 @@ static void pg_unlock(struct t3_admin *admin)
         .sql = TEARS_STR("SELECT pg_catalog.pg_advisory_unlock(" LOCK_KEYS ")"),
         .params = &name,
         .param_count = 1};
-    struct t3_result result;
+    struct t3_result result = {0};
     const struct question question = {
         .conn = pg->conn, .statement = &statement, .arena = &arena, .result_out = &result};
     if (ask(pg, &question, NULL) != TEARS_OK)
@@ -343,7 +343,7 @@ static tears_status choose_schema(struct admin_pg *pg, const struct t3_admin_opt
     struct tears_value name = tears_text(options->schema);
     const struct t3_admin_statement statement = {
         .sql = tears_str_c(path_sql), .params = &name, .param_count = 1};
-    struct t3_result result;
+    struct t3_result result = {0};
     const struct question question = {
         .conn = pg->conn, .statement = &statement, .arena = &admin->arena, .result_out = &result};
     T3_TRY(ask(pg, &question, error_out));
@@ -364,7 +364,7 @@ static tears_status learn_facts(struct admin_pg *pg, struct tears_error *error_o
     const struct t3_admin_statement statement = {
         .sql = TEARS_STR("SELECT pg_catalog.current_setting('server_version_num')::int8,"
                          " current_schema()::text, version()")};
-    struct t3_result result;
+    struct t3_result result = {0};
     const struct question question = {
         .conn = pg->conn, .statement = &statement, .arena = &admin->arena, .result_out = &result};
     T3_TRY(ask(pg, &question, error_out));
