@@ -72,14 +72,17 @@ static tears_status gather(struct showing *showing, const struct t3_key_job *job
     return TEARS_OK;
 }
 
-/* What has landed, or has been refused, since it was looked up may have been put after its correction. */
+/*
+ * What has landed, or has been refused, since it was looked up may have been put after its correction; also when the answer was lost, or came too
+ * late.
+ */
 static void repair_settled(struct showing *showing)
 {
     struct tears_collection *collection = showing->collection;
     for (size_t i = 0; i < showing->count; i++) {
         enum t3_pending_answer answer = T3_PENDING_NOTHING;
         struct t3_pending_hit hit;
-        if (showing->puts[i].status == TEARS_OK &&
+        if (showing->puts[i].status != TEARS_CONFLICT &&
             (t3_pending_look(collection->pending, &showing->keys[i], &showing->arena, &answer,
                              &hit) != TEARS_OK ||
              answer == T3_PENDING_NOTHING))

@@ -14,6 +14,13 @@
 
 #include <cmocka.h>
 
+/* ThreadSanitizer ends a child that starts threads, unless it is told that this is meant. */
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "die_after_fork=0";
+}
+
 static struct deferring_database database;
 static bool is_postgresql;
 

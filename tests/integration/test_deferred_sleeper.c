@@ -25,6 +25,13 @@
 
 #include <cmocka.h>
 
+/* ThreadSanitizer ends a child that starts threads, unless it is told that this is meant. */
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "die_after_fork=0";
+}
+
 enum { TAKE_OVER_MS = 300, HOT_ROW = 1, ROUNDS = 6, MESSAGE_BYTES = 512 };
 
 static struct deferring_database database;
