@@ -255,6 +255,28 @@ static void what_has_landed_is_read_as_it_landed(void **state)
     deferring_close(&here);
 }
 
+static void reads_of_many_rows_and_of_one_cell_give_what_is_pending(void **state)
+{
+    (void)state;
+    const struct tears_value keys[] = {tears_int(1), tears_int(2)};
+    tears_entity *entities[2] = {NULL, NULL};
+    struct tears_value cell;
+    struct deferring here;
+    deferring_open(&here, &database, NULL);
+    deferring_sql(&here, "INSERT INTO notes (id, body) VALUES (1, 'one')");
+    deferring_sql(&here, "INSERT INTO notes (id, body) VALUES (2, 'two')");
+    assert_string_equal(deferring_body(&here, 1), "one"); /* in L1 now */
+    assert_int_equal(deferring_update(&here, 1, "pending"), TEARS_OK);
+    assert_int_equal(tears_get_many(here.session, here.notes, keys, 2, entities), TEARS_OK);
+    assert_string_equal(embedded_text(entities[0], "body"), "pending");
+    assert_string_equal(embedded_text(entities[1], "body"), "two");
+    assert_int_equal(tears_get_field(here.session, here.notes, keys, 1, TEARS_STR("body"), &cell),
+                     TEARS_OK);
+    assert_int_equal(cell.as.bytes.len, strlen("pending"));
+    assert_memory_equal(cell.as.bytes.ptr, "pending", strlen("pending"));
+    deferring_close(&here);
+}
+
 /* Another program has changed the row, and no cache knows. */
 static void a_field_is_put_again_when_its_row_has_moved_on(void **state)
 {
@@ -282,6 +304,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON_BOTH(what_has_landed_is_read_as_it_landed),
+        ON_BOTH(reads_of_many_rows_and_of_one_cell_give_what_is_pending),
         ON_BOTH(a_field_is_put_again_when_its_row_has_moved_on),
         ON_BOTH(trap_19_a_phantom_whose_owner_died_lands_with_the_next_owner),
         ON_BOTH(trap_19_a_phantom_whose_owner_died_goes_with_the_next_owner),
