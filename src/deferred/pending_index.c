@@ -184,8 +184,9 @@ static void swap_locked(struct t3_entry_shard *shard, struct t3_entry *old, stru
 
 void t3_index_swap(struct t3_pending *pending, struct t3_entry *old, struct t3_entry *made)
 {
-    T3_ASSERT(old != NULL || made != NULL);
     const struct t3_entry *either = old != NULL ? old : made;
+    if (either == NULL)
+        return; /* nothing for nothing */
     struct t3_pending_table *table = either->table;
     struct t3_entry_shard *shard = t3_index_shard(pending, either->hash);
     if (old == NULL) /* before it can be found, so that who finds the table empty cannot find it */
