@@ -284,7 +284,7 @@ struct claimer {
     pthread_t thread;
     pthread_barrier_t *start;
     const char *url;
-    char id[16];
+    char id[24];
     bool has_claimed;
 };
 
