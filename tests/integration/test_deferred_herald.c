@@ -1,12 +1,15 @@
 /*
  * test_deferred_herald.c -- a pending row is on its way to L2, and lands or is refused before it gets there: it does not stay there as pending.
  *
+ * What L2 was told of the landing has been dropped by then, as a bucket with a limit does: what is still there would refuse the older row.
+ *
  * The program is linked so that calls of t3_l2_put come by here first (CMakeLists.txt): that is the moment.
  */
 #include "support/deferring.h"
 #include "support/nats_server.h"
 #include "tier/l2.h"
 
+#include <nats/nats.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -21,6 +24,27 @@
 static tears_session *meanwhile; /* that flushes */
 static atomic_bool is_armed, loses_answer;
 static atomic_int flushed; /* its status; -1: not yet */
+static char space[32];
+
+static char l2_key[64];
+
+static void drop_from_l2(void)
+{
+    char stream[64];
+    char subject[160];
+    natsConnection *connection = NULL;
+    jsCtx *context = NULL;
+    jsOptions options;
+    (void)snprintf(stream, sizeof stream, "KV_%s-collections", space);
+    (void)snprintf(subject, sizeof subject, "$KV.%s-collections.%s", space, l2_key);
+    assert_int_equal(jsOptions_Init(&options), NATS_OK);
+    options.Stream.Purge.Subject = subject;
+    assert_int_equal(natsConnection_ConnectTo(&connection, test_nats_shared_url()), NATS_OK);
+    assert_int_equal(natsConnection_JetStream(&context, connection, NULL), NATS_OK);
+    assert_int_equal(js_PurgeStream(context, stream, &options, NULL), NATS_OK);
+    jsCtx_Destroy(context);
+    natsConnection_Destroy(connection);
+}
 
 tears_status __real_t3_l2_put(struct t3_l2 *l2, const struct tears_schema *schema,
                               struct t3_l2_put *puts, size_t count, struct t3_arena *arena,
@@ -33,8 +57,10 @@ tears_status __wrap_t3_l2_put(struct t3_l2 *l2, const struct tears_schema *schem
                               struct t3_l2_put *puts, size_t count, struct t3_arena *arena,
                               struct t3_deadline deadline, struct tears_error *error_out)
 {
-    if (puts[0].is_dirty && atomic_exchange(&is_armed, false))
+    if (puts[0].is_dirty && atomic_exchange(&is_armed, false)) {
         atomic_store(&flushed, (int)tears_flush(meanwhile, NULL, 0, 10000, NULL));
+        drop_from_l2();
+    }
     const tears_status status =
         __real_t3_l2_put(l2, schema, puts, count, arena, deadline, error_out);
     if (!puts[0].is_dirty || !atomic_exchange(&loses_answer, false))
@@ -50,7 +76,6 @@ static struct deferring here, peer;
 
 static int begin(void)
 {
-    char space[32];
     test_namespace(space);
     const struct deferring_options owner = {.l2_url = test_nats_shared_url(), .space = space};
     const struct deferring_options other = {
@@ -94,6 +119,8 @@ static uint64_t state_in_l2(int64_t id)
     const struct tears_explanation *explanation = NULL;
     assert_int_equal(tears_explain(peer.session, peer.notes, &key, 1, &explanation), TEARS_OK);
     const uint64_t state = explanation->l2.state;
+    (void)snprintf(l2_key, sizeof l2_key, "%.*s", (int)explanation->l2_key.len,
+                   explanation->l2_key.ptr);
     tears_session_reset(peer.session);
     return state;
 }
@@ -101,6 +128,7 @@ static uint64_t state_in_l2(int64_t id)
 /* A save whose row is flushed between its being looked up for L2 and its getting there. */
 static void save_and_flush_meanwhile(const char *body)
 {
+    assert_int_equal(state_in_l2(1), TEARS_COPY_ABSENT);
     atomic_store(&flushed, -1);
     atomic_store(&is_armed, true);
     deferring_insert(&here, 1, body);
