@@ -316,7 +316,7 @@ static tears_status dependencies(struct reading *reading, const json_t *root,
 static tears_status read_header(struct reading *reading, struct tears_package_def *def)
 {
     static const char *const known[] = {"name", "scope", "depends_on", "description"};
-    struct tears_str text;
+    struct tears_str text = {0};
     struct tears_str scope;
     T3_AUTO(t3_json_done) json_t *root = NULL;
     T3_TRY(read_file(reading, TEARS_STR("package.json"), &text));
