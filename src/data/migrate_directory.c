@@ -317,7 +317,7 @@ static tears_status read_header(struct reading *reading, struct tears_package_de
 {
     static const char *const known[] = {"name", "scope", "depends_on", "description"};
     struct tears_str text = {0};
-    struct tears_str scope;
+    struct tears_str scope = {0};
     T3_AUTO(t3_json_done) json_t *root = NULL;
     T3_TRY(read_file(reading, TEARS_STR("package.json"), &text));
     struct tears_error error = {0};

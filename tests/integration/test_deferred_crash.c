@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -327,8 +328,10 @@ static void killed_at_random(void **state)
     for (int round = 0; round < ROUNDS; round++) {
         const pid_t child = fork();
         assert_true(child >= 0);
-        if (child == 0)
+        if (child == 0) {
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* it ends with the test, however that ends */
             write_until_killed(progress);
+        }
         (void)usleep(150000 + (useconds_t)rand_r(&seed) % 300000);
         assert_int_equal(kill(child, SIGKILL), 0);
         assert_int_equal(waitpid(child, NULL, 0), child);

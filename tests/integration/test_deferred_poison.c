@@ -6,9 +6,11 @@
 #include "support/embedded.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -89,6 +91,7 @@ static void in_a_process_that_dies(void (*work)(struct deferring *here))
     int status = 0;
     assert_true(pid >= 0);
     if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* it ends with the test, however that ends */
         struct deferring here;
         struct tears_error error;
         const struct deferring_options none = {0};

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -122,8 +123,10 @@ static struct sleeper *start_sleeper(void)
     atomic_store(&sleeper->begun, HOT_ROW);
     const pid_t pid = fork();
     assert_true(pid >= 0);
-    if (pid == 0)
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* it ends with the test, however that ends */
         run_sleeper(sleeper);
+    }
     sleeper->pid = pid; /* not as fork gives it: both would write here */
     for (int ms = 0; ms < 20000 && atomic_load(&sleeper->flushes) < 3; ms++)
         (void)usleep(1000);
