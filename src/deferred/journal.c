@@ -31,6 +31,8 @@ enum {
     SILENCE_MS_MAX = 2500, /* owners give a sign of life every second */
     TOUCH_MS = 1000,
     STATS_WAIT_MS = 1000,
+    WAL_PAGES_MAX =
+        2000, /* 8 MiB: a commit over what is there takes half as long as one that makes the file longer */
     PATH_BYTES_MAX = 4000 /* room for the endings of the files beside it */
 };
 
@@ -179,6 +181,7 @@ static tears_status open_lite(struct t3_journal *journal, const struct t3_journa
     const struct t3_lite_options lite = {.path = tears_str_c(journal->path),
                                          .origin = T3_JOURNAL_ORIGIN,
                                          .reader_max = 1,
+                                         .wal_pages_max = WAL_PAGES_MAX,
                                          .log = options->log,
                                          .is_relaxed = options->durability == TEARS_DURABLE_NORMAL,
                                          .application = T3_JOURNAL_APPLICATION,

@@ -154,6 +154,7 @@ tears_status t3_lite_open(const struct t3_lite_options *options, struct t3_deadl
     lite->log = options->log;
     lite->reader_max = options->reader_max != 0 ? options->reader_max : READERS_DEFAULT;
     lite->is_relaxed = options->is_relaxed;
+    lite->wal_pages_max = options->wal_pages_max != 0 ? options->wal_pages_max : T3_LITE_WAL_PAGES;
     lite->must_exist = options->must_exist;
     lite->application = options->application;
     lite->vfs = options->vfs;

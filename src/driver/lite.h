@@ -36,7 +36,8 @@ struct t3_lite_options {
     const struct t3_log *log;
     bool
         is_relaxed; /* synchronous=NORMAL: the last commits may be lost with the power, never half of one */
-    bool must_exist; /* a missing file is not made */
+    uint32_t wal_pages_max; /* the WAL begins anew at the latest when it has so many; 0: 16,384 */
+    bool must_exist;        /* a missing file is not made */
     int32_t
         application; /* not 0: a database of another application_id is TEARS_CORRUPT, and is not touched; an empty one is fine */
     const char *vfs; /* tests: SQLite's way to the files; NULL its default */

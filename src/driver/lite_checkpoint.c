@@ -14,7 +14,7 @@
  * needs it.
  *
  * LIMITATIONS.  Under writes without a pause a passive checkpoint may never find the end of the
- * WAL.  So past PAGES_MAX (64 MiB) the thread takes the writer's place for one RESTART checkpoint,
+ * WAL.  So past wal_pages_max (64 MiB, unless the options say less) the thread takes the writer's place for one RESTART checkpoint,
  * at most STALL_MS long.  A reader that stays in one transaction for ever still keeps the WAL
  * growing: SQLite has no remedy but the reader's end.
  */
@@ -25,7 +25,6 @@
 
 enum {
     PAGES_EAGER = 1000, /* 4 MiB: as SQLite's own default */
-    PAGES_MAX = 16384,  /* 64 MiB */
     IDLE_MS = 500,
     STALL_MS = 500,    /* longest a RESTART checkpoint may wait for readers */
     RETRY_MS = 200,    /* after a checkpoint that readers held up */
@@ -94,7 +93,7 @@ static void *checkpointer(void *context)
         wait_for_work_locked(lite);
         if (lite->stopping)
             break;
-        const bool overgrown = lite->wal_pages >= PAGES_MAX;
+        const bool overgrown = lite->wal_pages >= lite->wal_pages_max;
         t3_unlock(&lite->mutex);
         lite->checkpointer->deadline = t3_deadline_in_ms(STALL_MS);
         const int rc = checkpoint(lite, lite->checkpointer, SQLITE_CHECKPOINT_PASSIVE);

@@ -43,6 +43,8 @@ struct t3_lite_conn {
     struct t3_lite_stmt *buckets[T3_LITE_BUCKETS];
 };
 
+enum { T3_LITE_WAL_PAGES = 16384 }; /* 64 MiB */
+
 /*
  *   mutex guards everything below it.  No SQLite call is made under it.
  *
@@ -56,6 +58,7 @@ struct t3_lite {
     bool read_only;
     bool in_memory;
     bool is_relaxed;
+    uint32_t wal_pages_max;
     bool must_exist;
     int32_t application;
     const char *vfs;
