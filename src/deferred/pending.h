@@ -48,10 +48,10 @@ tears_status t3_pending_recover(struct t3_pending *pending, struct t3_arena *are
                                 struct tears_error *error_out);
 
 /*
- * Makes a table known; the schema must outlive `pending`.  Records that were recovered under another layout are converted; what cannot be
+ * Makes a table known, and keeps a hold of its schema.  Records that were recovered under another layout are converted; what cannot be
  * becomes a dead letter.  The same name gives the same table.  TEARS_OK, TEARS_NO_MEMORY, as t3_journal_write.
  */
-tears_status t3_pending_table_open(struct t3_pending *pending, const struct tears_schema *schema,
+tears_status t3_pending_table_open(struct t3_pending *pending, struct tears_schema *schema,
                                    bool keep_before, struct t3_deadline deadline,
                                    struct t3_pending_table **table_out,
                                    struct tears_error *error_out);
@@ -133,10 +133,6 @@ tears_status t3_pending_survey(struct t3_pending *pending, struct t3_pending_tab
 /* Ends all claims: of what was collected, and is not going to be sent now. */
 void t3_pending_release(struct t3_pending *pending);
 
-/* One record more, by its id: false: it is not pending.  *is_free_out: it may be sent, and is in *item_out, claimed. */
-bool t3_pending_item(struct t3_pending *pending, uint64_t id, struct t3_pending_item *item_out,
-                     bool *is_free_out);
-
 /* The records of a flight of before (t3_pending_recover), as far as they are still there at that seq; their tables must be open.  TEARS_OK, TEARS_NO_MEMORY. */
 tears_status t3_pending_flown(struct t3_pending *pending, const struct t3_journal_ref *refs,
                               size_t count, struct t3_arena *arena,
@@ -148,7 +144,7 @@ bool t3_pending_find(struct t3_pending_table *table, const struct t3_key *key,
 
 /*
  * Finds a record by its id, also one in flight or parked: for batches of the last owner, and for what rows to be sent depend on.
- * *is_free_out: t3_pending_collect would give it.  False: it is gone, or of a table that is not open.
+ * *is_free_out: it may be sent, and is in *item_out, claimed.  False: it is gone, or of a table that is not open.
  */
 bool t3_pending_item(struct t3_pending *pending, uint64_t id, struct t3_pending_item *item_out,
                      bool *is_free_out);

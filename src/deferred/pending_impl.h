@@ -70,7 +70,7 @@ struct t3_entry_list {
 struct t3_pending_table {
     struct t3_pending_table *next; /* set before the table can be found */
     struct t3_pending *pending;
-    const struct tears_schema *schema; /* NULL: not opened yet */
+    struct tears_schema *schema; /* held; NULL: not opened yet */
     struct tears_str name;
     uint64_t salt;    /* tells keys of different tables apart */
     uint64_t layout;  /* its number in the journal; 0: not asked for yet */

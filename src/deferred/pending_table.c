@@ -60,6 +60,7 @@ static void free_table(struct t3_pending_table *table)
     t3_free(list->places);
     t3_free(table->parked);
     t3_free((void *)(uintptr_t)table->name.ptr);
+    tears_schema_free(table->schema);
     t3_free(table);
 }
 
@@ -96,7 +97,7 @@ tears_status t3_pending_layout(struct t3_pending_table *table, struct t3_deadlin
 
 struct opening {
     struct t3_pending_call call; /* first */
-    const struct tears_schema *schema;
+    struct tears_schema *schema;
     bool keep_before;
     struct t3_pending_table *table;
 };
@@ -110,7 +111,8 @@ static tears_status open_led(struct t3_pending *pending, struct t3_pending_call 
     opening->table = table;
     if (table->is_open)
         return TEARS_OK;
-    table->schema = opening->schema;
+    tears_schema_free(table->schema); /* of an opening that failed */
+    table->schema = t3_schema_hold(opening->schema);
     table->keep_before = opening->keep_before;
     const uint32_t created = t3_schema_find(table->schema, TEARS_STR("date_created"));
     if (created != T3_NO_COLUMN && t3_column_is_stamped(&table->schema->columns[created]))
@@ -121,7 +123,7 @@ static tears_status open_led(struct t3_pending *pending, struct t3_pending_call 
     return TEARS_OK;
 }
 
-tears_status t3_pending_table_open(struct t3_pending *pending, const struct tears_schema *schema,
+tears_status t3_pending_table_open(struct t3_pending *pending, struct tears_schema *schema,
                                    bool keep_before, struct t3_deadline deadline,
                                    struct t3_pending_table **table_out,
                                    struct tears_error *error_out)

@@ -35,7 +35,7 @@ static inline void log_check(const struct log_fixture *log, tears_status status)
 }
 
 static inline struct t3_pending_table *log_table(struct log_fixture *log,
-                                                 const struct tears_schema *schema)
+                                                 struct tears_schema *schema)
 {
     struct t3_pending_table *table;
     log_check(log,

@@ -294,6 +294,19 @@ static void parked_rows_wait_for_the_table_they_refer_to(void **state)
     tears_schema_free(schema);
 }
 
+/* Two threads may open a collection at once: the schema of the one that was slower goes. */
+static void a_table_keeps_its_schema(void **state)
+{
+    struct log_fixture *log = *state;
+    struct t3_pending_outcome outcome;
+    struct tears_schema *schema = child_schema();
+    struct t3_pending_table *children = log_table(log, schema);
+    assert_int_equal(atomic_load(&schema->references), 2);
+    tears_schema_free(schema);
+    save_child(log, children, 1, &outcome);
+    assert_false(t3_pending_is_empty(children));
+}
+
 static void an_insert_has_the_time_it_was_made_at(void **state)
 {
     struct log_fixture *log = *state;
@@ -777,6 +790,7 @@ int main(void)
         CASE(a_thousand_writes_of_one_row_are_one_record),
         CASE(what_follows_a_parked_row_is_joined_to_it),
         CASE(parked_rows_wait_for_the_table_they_refer_to),
+        CASE(a_table_keeps_its_schema),
         CASE(an_insert_has_the_time_it_was_made_at),
         CASE(a_full_log_takes_no_new_rows_but_changes_old_ones),
         CASE(a_caller_whose_writes_do_not_fit_saves_none_of_them),
