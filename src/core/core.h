@@ -51,6 +51,11 @@ static inline void t3_count(atomic_uint_fast64_t *counter, uint64_t more)
     atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
 }
 
+static inline uint64_t t3_counted(const atomic_uint_fast64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
 /* Counters written by one thread and read by any: no read-modify-write, no shared cache line. */
 struct t3_session_counters {
     atomic_uint_fast64_t l1_hits, l1_misses, l1_negative_hits;

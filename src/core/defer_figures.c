@@ -20,9 +20,8 @@ static uint64_t age_ms(int64_t since_us)
 void t3_defer_stats(struct tears_client *client, struct tears_client_stats *stats)
 {
     struct t3_deferred *deferred = client->deferred;
-    stats->pending_reads =
-        atomic_load_explicit(&client->counters.pending_reads, memory_order_relaxed);
-    stats->dirty_puts = atomic_load_explicit(&client->counters.dirty_puts, memory_order_relaxed);
+    stats->pending_reads = t3_counted(&client->counters.pending_reads);
+    stats->dirty_puts = t3_counted(&client->counters.dirty_puts);
     if (deferred == NULL)
         return;
     struct t3_pending_stats pending = {0};

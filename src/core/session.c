@@ -45,11 +45,6 @@ tears_status tears_session_new(tears_client *client, const struct tears_session_
     return TEARS_OK;
 }
 
-static uint64_t read_counter(const atomic_uint_fast64_t *counter)
-{
-    return atomic_load_explicit(counter, memory_order_relaxed);
-}
-
 /* Takes the session off the client's list; its counters live on in the client's. */
 static void unlist(struct tears_session *session)
 {
@@ -61,9 +56,9 @@ static void unlist(struct tears_session *session)
         client->sessions = session->next;
     if (session->next != NULL)
         session->next->before = session->before;
-    t3_count(&client->counters.l1_hits, read_counter(&session->counters.l1_hits));
-    t3_count(&client->counters.l1_misses, read_counter(&session->counters.l1_misses));
-    t3_count(&client->counters.l1_negative_hits, read_counter(&session->counters.l1_negative_hits));
+    t3_count(&client->counters.l1_hits, t3_counted(&session->counters.l1_hits));
+    t3_count(&client->counters.l1_misses, t3_counted(&session->counters.l1_misses));
+    t3_count(&client->counters.l1_negative_hits, t3_counted(&session->counters.l1_negative_hits));
     t3_unlock(&client->mutex);
 }
 

@@ -19,21 +19,16 @@
 
 enum { PROOF_WAIT_MS = 1500, PROOF_PAUSE_US = 10000 };
 
-static uint64_t value_of(const atomic_uint_fast64_t *counter)
-{
-    return atomic_load_explicit(counter, memory_order_relaxed);
-}
-
 static void l1_stats(struct tears_client *client, struct tears_client_stats *stats)
 {
-    stats->l1_hits = value_of(&client->counters.l1_hits);
-    stats->l1_misses = value_of(&client->counters.l1_misses);
-    stats->l1_negative_hits = value_of(&client->counters.l1_negative_hits);
+    stats->l1_hits = t3_counted(&client->counters.l1_hits);
+    stats->l1_misses = t3_counted(&client->counters.l1_misses);
+    stats->l1_negative_hits = t3_counted(&client->counters.l1_negative_hits);
     t3_lock(&client->mutex);
     for (struct tears_session *one = client->sessions; one != NULL; one = one->next) {
-        stats->l1_hits += value_of(&one->counters.l1_hits);
-        stats->l1_misses += value_of(&one->counters.l1_misses);
-        stats->l1_negative_hits += value_of(&one->counters.l1_negative_hits);
+        stats->l1_hits += t3_counted(&one->counters.l1_hits);
+        stats->l1_misses += t3_counted(&one->counters.l1_misses);
+        stats->l1_negative_hits += t3_counted(&one->counters.l1_negative_hits);
     }
     t3_unlock(&client->mutex);
     if (client->l1 == NULL)
@@ -57,9 +52,9 @@ static uint64_t losses_of(const struct t3_l2_stats *l2)
 static void l2_stats(struct tears_client *client, struct tears_client_stats *stats)
 {
     const struct t3_counters *counters = &client->counters;
-    stats->l2_hits = value_of(&counters->l2_hits);
-    stats->l2_misses = value_of(&counters->l2_misses);
-    stats->l2_errors = value_of(&counters->l2_errors);
+    stats->l2_hits = t3_counted(&counters->l2_hits);
+    stats->l2_misses = t3_counted(&counters->l2_misses);
+    stats->l2_errors = t3_counted(&counters->l2_errors);
     if (client->l2 == NULL)
         return;
     struct t3_l2_stats l2 = {0};
@@ -77,21 +72,21 @@ static void l2_stats(struct tears_client *client, struct tears_client_stats *sta
 
 static void coherence_stats(const struct t3_counters *counters, struct tears_client_stats *stats)
 {
-    stats->feed_events = value_of(&counters->feed_events);
-    stats->feed_events_own = value_of(&counters->feed_events_own);
-    stats->l1_suspects = value_of(&counters->l1_suspects);
-    stats->l1_verified = value_of(&counters->l1_verified);
-    stats->stale_served = value_of(&counters->stale_served);
-    stats->early_refreshes = value_of(&counters->early_refreshes);
-    stats->fill_leases_won = value_of(&counters->fill_leases_won);
-    stats->fill_leases_waited = value_of(&counters->fill_leases_waited);
-    stats->fill_leases_expired = value_of(&counters->fill_leases_expired);
-    stats->strong_reads = value_of(&counters->strong_reads);
-    stats->announcements = value_of(&counters->announcements);
-    stats->mutations = value_of(&counters->mutations);
-    stats->mutation_retries = value_of(&counters->mutation_retries);
-    stats->outbox_notes = value_of(&counters->outbox_notes);
-    stats->outbox_corrections = value_of(&counters->outbox_corrections);
+    stats->feed_events = t3_counted(&counters->feed_events);
+    stats->feed_events_own = t3_counted(&counters->feed_events_own);
+    stats->l1_suspects = t3_counted(&counters->l1_suspects);
+    stats->l1_verified = t3_counted(&counters->l1_verified);
+    stats->stale_served = t3_counted(&counters->stale_served);
+    stats->early_refreshes = t3_counted(&counters->early_refreshes);
+    stats->fill_leases_won = t3_counted(&counters->fill_leases_won);
+    stats->fill_leases_waited = t3_counted(&counters->fill_leases_waited);
+    stats->fill_leases_expired = t3_counted(&counters->fill_leases_expired);
+    stats->strong_reads = t3_counted(&counters->strong_reads);
+    stats->announcements = t3_counted(&counters->announcements);
+    stats->mutations = t3_counted(&counters->mutations);
+    stats->mutation_retries = t3_counted(&counters->mutation_retries);
+    stats->outbox_notes = t3_counted(&counters->outbox_notes);
+    stats->outbox_corrections = t3_counted(&counters->outbox_corrections);
 }
 
 void tears_client_stats(tears_client *client, struct tears_client_stats *stats_out)
@@ -104,17 +99,17 @@ void tears_client_stats(tears_client *client, struct tears_client_stats *stats_o
     l2_stats(client, &stats);
     coherence_stats(counters, &stats);
     t3_defer_stats(client, &stats);
-    stats.l3_reads = value_of(&counters->l3_reads);
-    stats.l3_rows_read = value_of(&counters->l3_rows_read);
-    stats.l3_writes = value_of(&counters->l3_writes);
-    stats.l3_conflicts = value_of(&counters->l3_conflicts);
-    stats.flights_joined = value_of(&counters->flights_joined);
-    stats.notices_sent = value_of(&counters->notices_sent);
-    stats.notices_received = value_of(&counters->notices_received);
-    stats.notices_own = value_of(&counters->notices_own);
-    stats.notices_ignored = value_of(&counters->notices_ignored);
-    stats.notices_rejected = value_of(&counters->notices_rejected);
-    stats.degraded_writes = value_of(&counters->degraded_writes);
+    stats.l3_reads = t3_counted(&counters->l3_reads);
+    stats.l3_rows_read = t3_counted(&counters->l3_rows_read);
+    stats.l3_writes = t3_counted(&counters->l3_writes);
+    stats.l3_conflicts = t3_counted(&counters->l3_conflicts);
+    stats.flights_joined = t3_counted(&counters->flights_joined);
+    stats.notices_sent = t3_counted(&counters->notices_sent);
+    stats.notices_received = t3_counted(&counters->notices_received);
+    stats.notices_own = t3_counted(&counters->notices_own);
+    stats.notices_ignored = t3_counted(&counters->notices_ignored);
+    stats.notices_rejected = t3_counted(&counters->notices_rejected);
+    stats.degraded_writes = t3_counted(&counters->degraded_writes);
     t3_sized_give(stats_out, &stats, sizeof stats);
 }
 
