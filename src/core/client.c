@@ -24,6 +24,7 @@
 #include "core/size.h"
 #include "core/turns.h"
 #include "core/verify.h"
+#include "driver/lite.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -196,12 +197,8 @@ static tears_status open_l3(struct tears_client *client, struct tears_error *err
                                .idle_ms_max = options->l3_idle_ms_max,
                                .connect_ms = options->l3_connect_ms,
                                .log = &client->log};
-    if (t3_str_starts(l3.url, "sqlite:")) {
-        l3.url = t3_str_from(l3.url, strlen("sqlite:"));
-        if (t3_str_starts(l3.url, "///")) /* sqlite:///absolute/path, as other tools write it */
-            l3.url = t3_str_from(l3.url, 2);
+    if (t3_lite_url(l3.url, &l3.url))
         return t3_l3_lite_open(&l3, &client->l3, error_out);
-    }
     const bool is_url =
         t3_str_starts(l3.url, "postgresql://") || t3_str_starts(l3.url, "postgres://");
     if (!is_url && memchr(l3.url.ptr, '=', l3.url.len) == NULL)

@@ -22,6 +22,17 @@ enum { READERS_DEFAULT = 4, PATH_BYTES_MAX = 4096 };
 
 /* ---- names ---- */
 
+bool t3_lite_url(struct tears_str url, struct tears_str *path_out)
+{
+    static const char scheme[] = "sqlite:";
+    if (!t3_str_starts(url, scheme))
+        return false;
+    *path_out = t3_str_from(url, sizeof scheme - 1);
+    if (t3_str_starts(*path_out, "///"))
+        *path_out = t3_str_from(*path_out, 2);
+    return true;
+}
+
 /* A copy with `prefix` in front; NULL without memory. */
 static char *joined(const char *prefix, struct tears_str text)
 {

@@ -45,6 +45,9 @@ struct t3_lite_options {
 
 /* ---- database and pool (lite.c, lite_pool.c) ---- */
 
+/* The file that a URL names: "sqlite:PATH", or, as other tools write an absolute path, "sqlite:///PATH".  False: another URL. */
+bool t3_lite_url(struct tears_str url, struct tears_str *path_out);
+
 /*
  * Opens the file, or creates it in an existing directory.  A file that cannot be written is opened
  * for reading. TEARS_OK, TEARS_UNAVAILABLE (no such directory), TEARS_DENIED, TEARS_CORRUPT (not a

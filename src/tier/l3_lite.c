@@ -382,10 +382,10 @@ tears_status t3_l3_lite_open(const struct t3_l3_options *options, struct t3_l3 *
     struct l3_lite *l3 = t3_alloc_zero(1, sizeof *l3);
     if (l3 == NULL)
         return t3_fail_memory(error_out, L3_LITE_ORIGIN);
-    static const char scheme[] = "sqlite:";
-    const bool has_scheme = t3_str_starts(options->url, scheme);
+    struct tears_str path = options->url;
+    (void)t3_lite_url(options->url, &path); /* else it is a path */
     const struct t3_lite_options lite = {
-        .path = has_scheme ? t3_str_from(options->url, sizeof scheme - 1) : options->url,
+        .path = path,
         .origin = L3_LITE_ORIGIN,
         .reader_max = options->pool_max < 64 ? (uint32_t)options->pool_max : 64,
         .log = options->log};
