@@ -218,12 +218,49 @@ tears_status t3_journal_api_item(tears_journal *journal, struct t3_lite_conn *co
     return TEARS_OK;
 }
 
-void *t3_journal_api_list(tears_journal *journal, const struct t3_buf *items)
+static tears_status list_rows(tears_journal *journal, const struct t3_journal_page *page,
+                              const struct t3_journal_sql *sql, struct t3_buf *list,
+                              struct tears_error *error_out)
 {
-    void *list = t3_arena_alloc(&journal->arena, items->len);
-    if (list != NULL && items->len > 0)
-        memcpy(list, items->ptr, items->len);
-    return list;
+    T3_AUTO(t3_lite_give_auto) struct t3_lite_conn *conn = NULL;
+    T3_AUTO(t3_lite_reset) struct t3_lite_stmt *stmt = NULL;
+    bool row;
+    void *item = t3_arena_alloc(&journal->arena, page->size);
+    if (item == NULL)
+        return t3_fail_memory(error_out, T3_JOURNAL_ORIGIN);
+    T3_TRY(t3_lite_take_reader(journal->lite, t3_journal_api_deadline(), &conn, error_out));
+    T3_TRY(t3_journal_query(conn, sql, &stmt, error_out));
+    T3_TRY(t3_lite_step(stmt, &row, error_out));
+    while (row) {
+        T3_TRY(page->read(journal, conn, stmt, item, error_out));
+        if (t3_buf_put(list, tears_str_n(item, page->size)) != TEARS_OK)
+            return t3_fail_memory(error_out, T3_JOURNAL_ORIGIN);
+        T3_TRY(t3_lite_step(stmt, &row, error_out));
+    }
+    return TEARS_OK;
+}
+
+tears_status t3_journal_api_page(tears_journal *journal, const struct t3_journal_page *page,
+                                 const struct t3_journal_part *part, const void **items_out,
+                                 size_t *count_out, struct tears_error *error_out)
+{
+    const bool is_of_all = part->table.len == 0;
+    const struct tears_value values[] = {
+        t3_journal_value(part->after_id),
+        t3_journal_value(part->max < INT64_MAX ? part->max : INT64_MAX), tears_text(part->table)};
+    const struct t3_journal_sql sql = {is_of_all ? page->all : page->some, values,
+                                       is_of_all ? 2 : 3};
+    T3_AUTO(t3_buf_done) struct t3_buf list = {0};
+    t3_arena_reset(&journal->arena);
+    T3_TRY(list_rows(journal, page, &sql, &list, error_out));
+    void *items = t3_arena_alloc(&journal->arena, list.len);
+    if (items == NULL)
+        return t3_fail_memory(error_out, T3_JOURNAL_ORIGIN);
+    if (list.len > 0)
+        memcpy(items, list.ptr, list.len);
+    *items_out = items;
+    *count_out = list.len / page->size;
+    return TEARS_OK;
 }
 
 /* ---- status ---- */
@@ -296,26 +333,15 @@ static tears_status fail_damaged(const tears_journal *journal, const struct t3_j
                    journal->path, item->id);
 }
 
-static tears_status list_pending(tears_journal *journal, struct t3_lite_conn *conn,
-                                 const struct t3_journal_sql *sql, struct t3_buf *list,
+static tears_status read_pending(tears_journal *journal, struct t3_lite_conn *conn,
+                                 struct t3_lite_stmt *stmt, void *item_out,
                                  struct tears_error *error_out)
 {
-    T3_AUTO(t3_lite_reset) struct t3_lite_stmt *stmt = NULL;
-    bool row;
-    T3_TRY(t3_journal_query(conn, sql, &stmt, error_out));
-    T3_TRY(t3_lite_step(stmt, &row, error_out));
-    while (row) {
-        struct t3_journal_item item;
-        struct tears_pending pending;
-        T3_TRY(t3_journal_api_item(journal, conn, stmt, &item, error_out));
-        if (item.schema == NULL)
-            return fail_damaged(journal, &item, error_out);
-        T3_TRY(t3_journal_api_show(journal, &item, &pending, error_out));
-        if (t3_buf_put(list, tears_str_n((const char *)&pending, sizeof pending)) != TEARS_OK)
-            return t3_fail_memory(error_out, T3_JOURNAL_ORIGIN);
-        T3_TRY(t3_lite_step(stmt, &row, error_out));
-    }
-    return TEARS_OK;
+    struct t3_journal_item item;
+    T3_TRY(t3_journal_api_item(journal, conn, stmt, &item, error_out));
+    if (item.schema == NULL)
+        return fail_damaged(journal, &item, error_out);
+    return t3_journal_api_show(journal, &item, item_out, error_out);
 }
 
 tears_status tears_journal_pending(tears_journal *journal, struct tears_str table,
@@ -323,25 +349,16 @@ tears_status tears_journal_pending(tears_journal *journal, struct tears_str tabl
                                    const struct tears_pending **pending_out, size_t *count_out,
                                    struct tears_error *error_out)
 {
-    const uint64_t most = max < INT64_MAX ? max : INT64_MAX;
-    const struct tears_value values[] = {t3_journal_value(after_id), t3_journal_value(most),
-                                         tears_text(table)};
-    const struct t3_journal_sql all = {
-        "SELECT id, seq, layout, checksum, bytes FROM record WHERE id>?1 ORDER BY id LIMIT ?2",
-        values, 2};
-    const struct t3_journal_sql some = {
-        "SELECT id, seq, layout, checksum, bytes FROM record WHERE id>?1 AND layout IN"
-        " (SELECT l.id FROM layout l WHERE l.name=?3) ORDER BY id LIMIT ?2",
-        values, 3};
-    T3_AUTO(t3_lite_give_auto) struct t3_lite_conn *conn = NULL;
-    T3_AUTO(t3_buf_done) struct t3_buf list = {0};
-    t3_arena_reset(&journal->arena);
-    T3_TRY(t3_lite_take_reader(journal->lite, t3_journal_api_deadline(), &conn, error_out));
-    T3_TRY(list_pending(journal, conn, table.len > 0 ? &some : &all, &list, error_out));
-    const struct tears_pending *found = t3_journal_api_list(journal, &list);
-    if (found == NULL)
-        return t3_fail_memory(error_out, T3_JOURNAL_ORIGIN);
-    *pending_out = found;
-    *count_out = list.len / sizeof *found;
+    static const struct t3_journal_page page = {
+        .all =
+            "SELECT id, seq, layout, checksum, bytes FROM record WHERE id>?1 ORDER BY id LIMIT ?2",
+        .some = "SELECT id, seq, layout, checksum, bytes FROM record WHERE id>?1 AND layout IN"
+                " (SELECT l.id FROM layout l WHERE l.name=?3) ORDER BY id LIMIT ?2",
+        .size = sizeof(struct tears_pending),
+        .read = read_pending};
+    const struct t3_journal_part part = {.table = table, .after_id = after_id, .max = max};
+    const void *items = NULL;
+    T3_TRY(t3_journal_api_page(journal, &page, &part, &items, count_out, error_out));
+    *pending_out = items;
     return TEARS_OK;
 }

@@ -45,7 +45,27 @@ tears_status t3_journal_api_item(tears_journal *journal, struct t3_lite_conn *co
 tears_status t3_journal_api_show(tears_journal *journal, const struct t3_journal_item *item,
                                  struct tears_pending *pending_out, struct tears_error *error_out);
 
-/* The bytes of a list, in the arena; NULL without memory. */
-void *t3_journal_api_list(tears_journal *journal, const struct t3_buf *items);
+/* What a page of a table of the journal is made of. */
+struct t3_journal_page {
+    const char *
+        all; /* SELECT of the columns of t3_journal_api_item, and more: those after ?1, ?2 at most */
+    const char *some; /* the same of one table, named ?3 */
+    size_t size;      /* of one item */
+    /* Makes an item of the row that the statement is at. */
+    tears_status (*read)(tears_journal *journal, struct t3_lite_conn *conn,
+                         struct t3_lite_stmt *stmt, void *item_out, struct tears_error *error_out);
+};
+
+/* Which part of it is wanted. */
+struct t3_journal_part {
+    struct tears_str table; /* "": all */
+    uint64_t after_id;
+    size_t max;
+};
+
+/* Reads a part of a page into the arena, where nothing else stays.  As tears_journal_pending. */
+tears_status t3_journal_api_page(tears_journal *journal, const struct t3_journal_page *page,
+                                 const struct t3_journal_part *part, const void **items_out,
+                                 size_t *count_out, struct tears_error *error_out);
 
 #endif

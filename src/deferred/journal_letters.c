@@ -22,7 +22,7 @@ enum { SQLSTATE = 5, MESSAGE, DIED_US, DEPENDANTS, MARKED }; /* columns */
 
 /* A damaged one has no more than its id and why it died. */
 static tears_status read_letter(tears_journal *journal, struct t3_lite_conn *conn,
-                                struct t3_lite_stmt *stmt, struct tears_dead *dead_out,
+                                struct t3_lite_stmt *stmt, void *item_out,
                                 struct tears_error *error_out)
 {
     struct t3_journal_item item;
@@ -43,25 +43,7 @@ static tears_status read_letter(tears_journal *journal, struct t3_lite_conn *con
             TEARS_OK ||
         t3_arena_str(&journal->arena, t3_journal_bytes(stmt, MESSAGE), &dead.message) != TEARS_OK)
         return t3_fail_memory(error_out, T3_JOURNAL_ORIGIN);
-    *dead_out = dead;
-    return TEARS_OK;
-}
-
-static tears_status list_letters(tears_journal *journal, struct t3_lite_conn *conn,
-                                 const struct t3_journal_sql *sql, struct t3_buf *list,
-                                 struct tears_error *error_out)
-{
-    T3_AUTO(t3_lite_reset) struct t3_lite_stmt *stmt = NULL;
-    bool row;
-    T3_TRY(t3_journal_query(conn, sql, &stmt, error_out));
-    T3_TRY(t3_lite_step(stmt, &row, error_out));
-    while (row) {
-        struct tears_dead dead;
-        T3_TRY(read_letter(journal, conn, stmt, &dead, error_out));
-        if (t3_buf_put(list, tears_str_n((const char *)&dead, sizeof dead)) != TEARS_OK)
-            return t3_fail_memory(error_out, T3_JOURNAL_ORIGIN);
-        T3_TRY(t3_lite_step(stmt, &row, error_out));
-    }
+    *(struct tears_dead *)item_out = dead;
     return TEARS_OK;
 }
 
@@ -69,28 +51,18 @@ tears_status tears_journal_dead(tears_journal *journal, struct tears_str table, 
                                 size_t max, const struct tears_dead **dead_out, size_t *count_out,
                                 struct tears_error *error_out)
 {
-    const uint64_t most = max < INT64_MAX ? max : INT64_MAX;
-    const struct tears_value values[] = {t3_journal_value(after_id), t3_journal_value(most),
-                                         tears_text(table)};
-    const struct t3_journal_sql all = {
-        "SELECT id, seq, layout, checksum, bytes, sqlstate, message, died_us, dependants, marked"
-        " FROM dead WHERE id>?1 ORDER BY id LIMIT ?2",
-        values, 2};
-    const struct t3_journal_sql some = {
-        "SELECT id, seq, layout, checksum, bytes, sqlstate, message, died_us, dependants, marked"
-        " FROM dead WHERE id>?1 AND layout IN (SELECT l.id FROM layout l WHERE l.name=?3)"
-        " ORDER BY id LIMIT ?2",
-        values, 3};
-    T3_AUTO(t3_lite_give_auto) struct t3_lite_conn *conn = NULL;
-    T3_AUTO(t3_buf_done) struct t3_buf list = {0};
-    t3_arena_reset(&journal->arena);
-    T3_TRY(t3_lite_take_reader(journal->lite, t3_journal_api_deadline(), &conn, error_out));
-    T3_TRY(list_letters(journal, conn, table.len > 0 ? &some : &all, &list, error_out));
-    const struct tears_dead *found = t3_journal_api_list(journal, &list);
-    if (found == NULL)
-        return t3_fail_memory(error_out, T3_JOURNAL_ORIGIN);
-    *dead_out = found;
-    *count_out = list.len / sizeof *found;
+    static const struct t3_journal_page page = {
+        .all = "SELECT id, seq, layout, checksum, bytes, sqlstate, message, died_us, dependants, "
+               "marked FROM dead WHERE id>?1 ORDER BY id LIMIT ?2",
+        .some = "SELECT id, seq, layout, checksum, bytes, sqlstate, message, died_us, dependants, "
+                "marked FROM dead WHERE id>?1 AND layout IN (SELECT l.id FROM layout l WHERE "
+                "l.name=?3) ORDER BY id LIMIT ?2",
+        .size = sizeof(struct tears_dead),
+        .read = read_letter};
+    const struct t3_journal_part part = {.table = table, .after_id = after_id, .max = max};
+    const void *items = NULL;
+    T3_TRY(t3_journal_api_page(journal, &page, &part, &items, count_out, error_out));
+    *dead_out = items;
     return TEARS_OK;
 }
 
