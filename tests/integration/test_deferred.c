@@ -19,36 +19,13 @@
 #include <cmocka.h>
 #include <tears/data.h>
 
-static struct deferring_database database;
-
-static int on_sqlite(void **state)
-{
-    (void)state;
-    deferring_on_sqlite(&database);
-    return 0;
-}
-
-static int on_postgresql(void **state)
-{
-    (void)state;
-    deferring_on_postgresql(&database);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    deferring_end(&database);
-    return 0;
-}
-
 /* ---- saving, reading, flushing ---- */
 
 static void a_save_is_read_back_and_reaches_l3_with_a_flush(void **state)
 {
     (void)state;
     struct deferring here;
-    deferring_open(&here, &database, NULL);
+    deferring_open(&here, &deferring_case, NULL);
     deferring_insert(&here, 1, "one");
     tears_entity *entity = deferring_get(&here, 1);
     assert_non_null(entity);
@@ -71,7 +48,7 @@ static void a_thousand_writes_of_one_row_are_one_write_to_l3(void **state)
     (void)state;
     char body[32];
     struct deferring here;
-    deferring_open(&here, &database, NULL);
+    deferring_open(&here, &deferring_case, NULL);
     deferring_insert(&here, 1, "first");
     for (int i = 0; i < 1000; i++) {
         (void)snprintf(body, sizeof body, "write %d", i);
@@ -90,7 +67,7 @@ static void an_entity_read_while_pending_can_be_updated_after_it_landed(void **s
     (void)state;
     const struct tears_field field = field_text("body", "two");
     struct deferring here;
-    deferring_open(&here, &database, NULL);
+    deferring_open(&here, &deferring_case, NULL);
     deferring_insert(&here, 1, "one");
     tears_entity *entity = deferring_get(&here, 1);
     (void)deferring_flush(&here);
@@ -107,7 +84,7 @@ static void a_large_flush_is_as_good_as_a_small_one(void **state)
     enum { ROWS = 2500 };
     const struct tears_field field = field_text("body", "changed");
     struct deferring here;
-    deferring_open(&here, &database, NULL);
+    deferring_open(&here, &deferring_case, NULL);
     deferring_sql(&here, "INSERT INTO notes (id, body) VALUES (7, 'old')");
     assert_string_equal(deferring_body(&here, 7), "old"); /* in L1 */
     assert_int_equal(deferring_update(&here, 7, "new"), TEARS_OK);
@@ -133,7 +110,7 @@ static void a_write_made_from_an_old_pending_row_conflicts(void **state)
     (void)state;
     const struct tears_field late = field_text("body", "late");
     struct deferring here;
-    deferring_open(&here, &database, NULL);
+    deferring_open(&here, &deferring_case, NULL);
     deferring_insert(&here, 1, "one");
     tears_entity *old = deferring_get(&here, 1);
     assert_int_equal(deferring_update(&here, 1, "two"), TEARS_OK);
@@ -151,7 +128,7 @@ static void a_pending_deletion_hides_the_row_and_lands(void **state)
     (void)state;
     const struct tears_value key = tears_int(1);
     struct deferring here;
-    deferring_open(&here, &database, NULL);
+    deferring_open(&here, &deferring_case, NULL);
     deferring_insert(&here, 1, "one");
     (void)deferring_flush(&here);
     assert_int_equal(tears_delete(here.session, here.notes, &key, 1), TEARS_OK);
@@ -168,7 +145,7 @@ static void strong_reads_and_transactions_see_l3(void **state)
     (void)state;
     const struct tears_field fields[] = {field_int("id", 1), field_text("body", "mine")};
     struct deferring here;
-    deferring_open(&here, &database, NULL);
+    deferring_open(&here, &deferring_case, NULL);
     deferring_insert(&here, 1, "one");
     assert_int_equal(tears_session_set_consistency(here.session, TEARS_READ_STRONG, 0), TEARS_OK);
     assert_null(deferring_get(&here, 1));
@@ -186,14 +163,14 @@ static void what_is_pending_waits_for_a_table_that_is_away(void **state)
     (void)state;
     const struct deferring_options hasty = {.shutdown_ms = 1};
     struct deferring here;
-    deferring_open(&here, &database, &hasty);
+    deferring_open(&here, &deferring_case, &hasty);
     deferring_sql(&here, "ALTER TABLE notes RENAME TO elsewhere");
     for (int64_t id = 1; id <= 20; id++)
         deferring_insert(&here, id, "kept");
     deferring_close(&here);
-    deferring_run(&database, "ALTER TABLE elsewhere RENAME TO notes");
+    deferring_run(&deferring_case, "ALTER TABLE elsewhere RENAME TO notes");
 
-    deferring_open(&here, &database, &hasty);
+    deferring_open(&here, &deferring_case, &hasty);
     assert_string_equal(deferring_body(&here, 20), "kept");
     (void)deferring_flush(&here);
     assert_int_equal(deferring_rows_in_l3(&here), 20);
@@ -205,7 +182,7 @@ static void recovered_rows_are_read_and_flushed(void **state)
     (void)state;
     const struct deferring_options hasty = {.shutdown_ms = 1};
     struct deferring here;
-    deferring_open(&here, &database, &hasty);
+    deferring_open(&here, &deferring_case, &hasty);
     deferring_insert(&here, 1, "parent");
     (void)deferring_flush(&here);
     for (int64_t id = 2; id <= 20; id++)
@@ -213,7 +190,7 @@ static void recovered_rows_are_read_and_flushed(void **state)
     assert_int_equal(deferring_update(&here, 1, "changed"), TEARS_OK);
     deferring_close(&here);
 
-    deferring_open(&here, &database, &hasty);
+    deferring_open(&here, &deferring_case, &hasty);
     const int64_t in_l3 = deferring_rows_in_l3(&here);
     assert_true(in_l3 >= 1 && in_l3 <= 20); /* the last flush may have had a moment */
     assert_string_equal(deferring_body(&here, 1), "changed");
@@ -229,11 +206,11 @@ static void the_end_of_the_client_flushes(void **state)
     (void)state;
     const struct deferring_options options = {.strategy = TEARS_FLUSH_ON_SHUTDOWN};
     struct deferring here;
-    deferring_open(&here, &database, &options);
+    deferring_open(&here, &deferring_case, &options);
     deferring_insert(&here, 1, "one");
     deferring_close(&here);
     const struct deferring_options plain = {.not_deferred = true};
-    deferring_open(&here, &database, &plain);
+    deferring_open(&here, &deferring_case, &plain);
     assert_string_equal(deferring_body(&here, 1), "one");
     deferring_close(&here);
 }
@@ -251,7 +228,7 @@ static void the_timer_flushes(void **state)
     const struct deferring_options options = {.strategy = TEARS_FLUSH_ON_SCHEDULE,
                                               .interval_ms = 100};
     struct deferring here;
-    deferring_open(&here, &database, &options);
+    deferring_open(&here, &deferring_case, &options);
     deferring_insert(&here, 1, "one");
     wait_until_landed(&here);
     assert_string_equal(deferring_body_in_l3(&here, 1), "one");
@@ -266,7 +243,7 @@ static void a_table_on_checkpoint_is_not_flushed_because_somebody_saves(void **s
     const time_t began = time(NULL);
     uint64_t saved = 0;
     struct deferring here;
-    deferring_open(&here, &database, &options);
+    deferring_open(&here, &deferring_case, &options);
     while (time(NULL) < began + 4) /* dead letters are looked for every second */
         deferring_insert(&here, (int64_t)++saved, "waits");
     assert_int_equal(deferring_stats(&here).pending_rows, saved);
@@ -279,7 +256,7 @@ static void a_limit_asks_for_a_flush(void **state)
     (void)state;
     const struct deferring_options options = {.flush_rows = 10};
     struct deferring here;
-    deferring_open(&here, &database, &options);
+    deferring_open(&here, &deferring_case, &options);
     for (int64_t id = 1; id <= 10; id++)
         deferring_insert(&here, id, "one");
     wait_until_landed(&here);
@@ -294,7 +271,7 @@ static void a_field_is_written_to_a_row_that_no_cache_has(void **state)
     (void)state;
     const struct tears_value key = tears_int(1);
     struct deferring here;
-    deferring_open(&here, &database, NULL);
+    deferring_open(&here, &deferring_case, NULL);
     deferring_sql(&here, "INSERT INTO notes (id, body) VALUES (1, 'one')");
     assert_int_equal(tears_put_field(here.session, here.notes, &key, 1, TEARS_STR("body"),
                                      tears_text(TEARS_STR("put"))),
@@ -342,7 +319,7 @@ static void threads_that_put_fields_lose_nothing(const struct deferring_options 
 {
     struct deferring here;
     struct putter putters[PUTTERS];
-    deferring_open(&here, &database, options);
+    deferring_open(&here, &deferring_case, options);
     deferring_insert(&here, 1, "one");
     for (int i = 0; i < PUTTERS; i++) {
         putters[i] = (struct putter){.process = &here, .column = i % 2 == 0 ? "body" : "parent"};
@@ -383,7 +360,7 @@ static void immediate_fields_lose_nothing(void **state)
 /* Another process writes L3's row under a pending update. */
 static void overtake(struct deferring *here, const struct deferring_options *options)
 {
-    deferring_open(here, &database, options);
+    deferring_open(here, &deferring_case, options);
     deferring_sql(here, "INSERT INTO notes (id, body) VALUES (1, 'one')");
     assert_int_equal(deferring_update(here, 1, "mine"), TEARS_OK);
     deferring_sql(here, "UPDATE notes SET body = 'theirs', row_version = row_version + 1");
@@ -457,7 +434,7 @@ static void a_row_that_l3_refuses_is_a_dead_letter_that_can_be_mended(void **sta
     size_t count = 0;
     uint64_t marked = 0;
     struct deferring here;
-    deferring_open(&here, &database, NULL);
+    deferring_open(&here, &deferring_case, NULL);
     for (int64_t id = 1; id <= 30; id++)
         deferring_insert(&here, id,
                          id == 17 ? "a body that is longer than the forty characters it may have"
@@ -495,7 +472,7 @@ static void a_row_that_l3_refuses_is_a_dead_letter_that_can_be_mended(void **sta
 static void fill(struct deferring *here, uint64_t policy)
 {
     const struct deferring_options options = {.full = policy, .rows_max = 5};
-    deferring_open(here, &database, &options);
+    deferring_open(here, &deferring_case, &options);
     tears_session_set_timeout(here->session, 300);
     for (int64_t id = 1; id <= 5; id++)
         deferring_insert(here, id, "one");
@@ -553,8 +530,8 @@ static void open_two(struct two *two)
     const struct deferring_options writer = {.l2_url = test_nats_shared_url(), .space = space};
     const struct deferring_options reader = {
         .l2_url = test_nats_shared_url(), .space = space, .not_deferred = true};
-    deferring_open(&two->here, &database, &writer);
-    deferring_open(&two->there, &database, &reader);
+    deferring_open(&two->here, &deferring_case, &writer);
+    deferring_open(&two->there, &deferring_case, &reader);
 }
 
 static void close_two(struct two *two)
@@ -618,7 +595,7 @@ static void rows_are_not_moved_past_what_waits(void **state)
     struct tears_repoint repoint = TEARS_REPOINT_INIT;
     struct tears_repointed moved = {0};
     struct deferring here;
-    deferring_open(&here, &database, NULL);
+    deferring_open(&here, &deferring_case, NULL);
     deferring_insert(&here, 1, "one");
     repoint.column = TEARS_STR("body");
     repoint.from = tears_text(TEARS_STR("one"));
@@ -660,10 +637,11 @@ static void saves_go_on_while_the_database_is_away(void **state)
     test_pg_free(pg);
 }
 
-#define ON_SQLITE(test) cmocka_unit_test_setup_teardown(test, on_sqlite, end)
-#define ON_BOTH(test)                                      \
-    cmocka_unit_test_setup_teardown(test, on_sqlite, end), \
-        cmocka_unit_test_setup_teardown(test, on_postgresql, end)
+#define ON_SQLITE(test) \
+    cmocka_unit_test_setup_teardown(test, deferring_set_up_sqlite, deferring_tear_down)
+#define ON_BOTH(test)                                                                    \
+    cmocka_unit_test_setup_teardown(test, deferring_set_up_sqlite, deferring_tear_down), \
+        cmocka_unit_test_setup_teardown(test, deferring_set_up_postgresql, deferring_tear_down)
 
 int main(void)
 {

@@ -24,13 +24,12 @@ const char *__tsan_default_options(void)
     return "die_after_fork=0";
 }
 
-static struct deferring_database database;
 static char space[32];
 
 static int on_sqlite(void **state)
 {
     (void)state;
-    deferring_on_sqlite(&database);
+    deferring_on_sqlite(&deferring_case);
     test_namespace(space);
     return 0;
 }
@@ -38,15 +37,8 @@ static int on_sqlite(void **state)
 static int on_postgresql(void **state)
 {
     (void)state;
-    deferring_on_postgresql(&database);
+    deferring_on_postgresql(&deferring_case);
     test_namespace(space);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    deferring_end(&database);
     return 0;
 }
 
@@ -90,7 +82,7 @@ static void save_and_die(const char *body)
         struct deferring here;
         struct tears_error error;
         const struct deferring_options options = owner_on(l2_url);
-        if (deferring_try_open(&here, &database, &options, &error) != TEARS_OK ||
+        if (deferring_try_open(&here, &deferring_case, &options, &error) != TEARS_OK ||
             deferring_update(&here, 1, body) != TEARS_OK)
             _exit(1);
         while (deferring_stats(&here).dirty_puts == 0)
@@ -122,13 +114,13 @@ static void recover_after(const char *pending, const char *in_the_end, uint64_t 
 {
     struct deferring peer;
     struct deferring next;
-    deferring_run(&database, "INSERT INTO notes (id, body) VALUES (1, 'one')");
+    deferring_run(&deferring_case, "INSERT INTO notes (id, body) VALUES (1, 'one')");
     save_and_die(pending);
     const struct deferring_options as_peer = peer_on(test_nats_shared_url());
     const struct deferring_options as_owner = owner_on(test_nats_shared_url());
-    deferring_open(&peer, &database, &as_peer);
+    deferring_open(&peer, &deferring_case, &as_peer);
     sees_l3_but_with_any(&peer, pending);
-    deferring_open(&next, &database, &as_owner);
+    deferring_open(&next, &deferring_case, &as_owner);
     (void)deferring_flush(&next);
     all_levels_give(&next, in_the_end);
     all_levels_give(&peer, in_the_end);
@@ -208,8 +200,8 @@ static void lands_on_the_way(void)
     const struct deferring_options as_peer = peer_on(test_nats_url(nats));
     struct deferring here;
     struct deferring peer;
-    deferring_open(&here, &database, &as_owner);
-    deferring_open(&peer, &database, &as_peer);
+    deferring_open(&here, &deferring_case, &as_owner);
+    deferring_open(&peer, &deferring_case, &as_peer);
     for (int64_t id = 1; id <= RACES; id++) {
         char body[24];
         if (id % 4 == 0) {
@@ -239,8 +231,8 @@ static void what_lands_on_its_way_to_l2_does_not_stay_there_as_pending(void **st
 static void what_lands_on_its_way_to_l2_does_not_stay_there_without_versions(void **state)
 {
     (void)state;
-    deferring_run(&database, "DROP TABLE notes");
-    deferring_run(&database,
+    deferring_run(&deferring_case, "DROP TABLE notes");
+    deferring_run(&deferring_case,
                   "CREATE TABLE notes (id BIGINT PRIMARY KEY, body TEXT NOT NULL, parent BIGINT)");
     lands_on_the_way();
 }
@@ -253,7 +245,7 @@ static void what_has_landed_is_read_as_it_landed(void **state)
     const struct tears_value key = tears_int(1);
     const struct deferring_options as_owner = owner_on(test_nats_shared_url());
     struct deferring here;
-    deferring_open(&here, &database, &as_owner);
+    deferring_open(&here, &deferring_case, &as_owner);
     deferring_sql(&here, "INSERT INTO notes (id, body) VALUES (1, 'one')");
     assert_string_equal(deferring_body(&here, 1), "one"); /* in L1 and L2 now */
     assert_int_equal(deferring_update(&here, 1, "two"), TEARS_OK);
@@ -272,7 +264,7 @@ static void reads_of_many_rows_and_of_one_cell_give_what_is_pending(void **state
     tears_entity *entities[2] = {NULL, NULL};
     struct tears_value cell;
     struct deferring here;
-    deferring_open(&here, &database, NULL);
+    deferring_open(&here, &deferring_case, NULL);
     deferring_sql(&here, "INSERT INTO notes (id, body) VALUES (1, 'one')");
     deferring_sql(&here, "INSERT INTO notes (id, body) VALUES (2, 'two')");
     assert_string_equal(deferring_body(&here, 1), "one"); /* in L1 now */
@@ -294,10 +286,11 @@ static void a_field_is_put_again_when_its_row_has_moved_on(void **state)
     const struct tears_value key = tears_int(1);
     const struct deferring_options plain = {.not_deferred = true};
     struct deferring here;
-    deferring_open(&here, &database, &plain);
+    deferring_open(&here, &deferring_case, &plain);
     deferring_sql(&here, "INSERT INTO notes (id, body) VALUES (1, 'one')");
     assert_string_equal(deferring_body(&here, 1), "one");
-    deferring_run(&database, "UPDATE notes SET body = 'theirs', row_version = row_version + 1");
+    deferring_run(&deferring_case,
+                  "UPDATE notes SET body = 'theirs', row_version = row_version + 1");
     assert_int_equal(
         tears_put_field(here.session, here.notes, &key, 1, TEARS_STR("parent"), tears_int(1)),
         TEARS_OK);
@@ -307,8 +300,9 @@ static void a_field_is_put_again_when_its_row_has_moved_on(void **state)
     deferring_close(&here);
 }
 
-#define ON_SQLITE(test) cmocka_unit_test_setup_teardown(test, on_sqlite, end)
-#define ON_BOTH(test)   ON_SQLITE(test), cmocka_unit_test_setup_teardown(test, on_postgresql, end)
+#define ON_SQLITE(test) cmocka_unit_test_setup_teardown(test, on_sqlite, deferring_tear_down)
+#define ON_BOTH(test) \
+    ON_SQLITE(test), cmocka_unit_test_setup_teardown(test, on_postgresql, deferring_tear_down)
 
 int main(void)
 {

@@ -25,8 +25,6 @@
 
 #include <cmocka.h>
 
-static struct deferring_database database;
-
 /* ---- the steps, and what they come to --------------------------------------------------------------- */
 
 enum verb { INSERT, CHILD, UPDATE, PUT, DELETE, MANY, FLUSH };
@@ -131,7 +129,7 @@ static void run_steps(struct crash_child *child, void *owner)
 {
     const struct deferring_options *options = owner;
     struct deferring here;
-    deferring_open(&here, &database, options);
+    deferring_open(&here, &deferring_case, options);
     crash_point_mark(child);
     for (int i = 0; i < STEPS; i++) {
         if (take(&here, &steps[i]) != TEARS_OK)
@@ -173,7 +171,7 @@ static void check(const struct crash_point *point, uint64_t at)
     struct model after;
     model_of(point->acknowledged, &before);
     model_of(point->acknowledged < STEPS ? point->acknowledged + 1 : STEPS, &after);
-    deferring_open(&next, &database, NULL);
+    deferring_open(&next, &deferring_case, NULL);
     const bool is_before = agrees(&next, &before, deferring_body);
     const struct model *model = is_before ? &before : &after;
     if (!agrees(&next, model, deferring_body)) {
@@ -193,7 +191,7 @@ static void check(const struct crash_point *point, uint64_t at)
 
 static void begin_anew(void)
 {
-    deferring_run(&database, "DELETE FROM notes");
+    deferring_run(&deferring_case, "DELETE FROM notes");
 }
 
 /* ---- every system call --------------------------------------------------------------------------------------- */
@@ -283,7 +281,7 @@ static void write_until_killed(struct progress *progress)
                                               .interval_ms = 20};
     static struct deferring here;
     static struct writer writers[WRITERS];
-    deferring_open(&here, &database, &options);
+    deferring_open(&here, &deferring_case, &options);
     for (int i = 0; i < WRITERS; i++) {
         writers[i] = (struct writer){.here = &here, .progress = progress, .number = i};
         if (pthread_create(&writers[i].thread, NULL, write_on, &writers[i]) != 0)
@@ -302,7 +300,7 @@ static uint64_t check_progress(struct progress *progress)
 {
     struct deferring next;
     uint64_t acknowledged = 0;
-    deferring_open(&next, &database, NULL);
+    deferring_open(&next, &deferring_case, NULL);
     (void)deferring_flush(&next);
     assert_int_equal(deferring_stats(&next).dead_letters, 0);
     for (int row = 0; row < WRITERS * ROWS_EACH; row++) {
@@ -342,35 +340,17 @@ static void killed_at_random(void **state)
     (void)munmap(progress, sizeof *progress);
 }
 
-static int on_sqlite(void **state)
-{
-    (void)state;
-    deferring_on_sqlite(&database);
-    return 0;
-}
-
-static int on_postgresql(void **state)
-{
-    (void)state;
-    deferring_on_postgresql(&database);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    deferring_end(&database);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(killed_before_each_system_call_on_sqlite, on_sqlite, end),
+        cmocka_unit_test_setup_teardown(killed_before_each_system_call_on_sqlite,
+                                        deferring_set_up_sqlite, deferring_tear_down),
         cmocka_unit_test_setup_teardown(trap_22_killed_around_the_commit_on_postgresql,
-                                        on_postgresql, end),
-        cmocka_unit_test_setup_teardown(killed_at_random, on_sqlite, end),
-        cmocka_unit_test_setup_teardown(killed_at_random, on_postgresql, end),
+                                        deferring_set_up_postgresql, deferring_tear_down),
+        cmocka_unit_test_setup_teardown(killed_at_random, deferring_set_up_sqlite,
+                                        deferring_tear_down),
+        cmocka_unit_test_setup_teardown(killed_at_random, deferring_set_up_postgresql,
+                                        deferring_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -389,14 +389,13 @@ static void savers_that_write_through_learn_that_the_database_is_away(void **sta
 
 /* ---- the disk is full -------------------------------------------------------------------------------------- */
 
-static struct deferring_database database;
 static struct rlimit usual_limit;
 
 static int on_sqlite(void **state)
 {
     (void)state;
-    deferring_on_sqlite(&database);
-    temp_folder_dir(&database.folder, "small");
+    deferring_on_sqlite(&deferring_case);
+    temp_folder_dir(&deferring_case.folder, "small");
     return 0;
 }
 
@@ -405,8 +404,8 @@ static int end(void **state)
     (void)state;
     if (usual_limit.rlim_max != 0)
         (void)setrlimit(RLIMIT_FSIZE, &usual_limit);
-    (void)umount2(temp_folder_path(&database.folder, "small"), MNT_DETACH);
-    deferring_end(&database);
+    (void)umount2(temp_folder_path(&deferring_case.folder, "small"), MNT_DETACH);
+    deferring_end(&deferring_case);
     return 0;
 }
 
@@ -418,12 +417,13 @@ struct disk {
 
 static bool mount_small(void)
 {
-    return mount("tmpfs", temp_folder_path(&database.folder, "small"), "tmpfs", 0, "size=1m") == 0;
+    return mount("tmpfs", temp_folder_path(&deferring_case.folder, "small"), "tmpfs", 0,
+                 "size=1m") == 0;
 }
 
 static void mount_larger(void)
 {
-    assert_int_equal(mount("tmpfs", temp_folder_path(&database.folder, "small"), "tmpfs",
+    assert_int_equal(mount("tmpfs", temp_folder_path(&deferring_case.folder, "small"), "tmpfs",
                            MS_REMOUNT, "size=64m"),
                      0);
 }
@@ -480,16 +480,16 @@ static void fill_the_disk(const struct disk *disk, bool reopens)
         print_message("a small disk cannot be made here\n");
         return;
     }
-    deferring_open(&here, &database, &options);
+    deferring_open(&here, &deferring_case, &options);
     const int64_t saved = save_until_full(&here);
     assert_in_range(saved, 100, 100000);
     stays_full(&here, saved);
     if (reopens) {
-        deferring_run(&database, "ALTER TABLE notes RENAME TO elsewhere"); /* no last flush */
+        deferring_run(&deferring_case, "ALTER TABLE notes RENAME TO elsewhere"); /* no last flush */
         deferring_close(&here);
         disk->make_room();
-        deferring_run(&database, "ALTER TABLE elsewhere RENAME TO notes");
-        deferring_open(&here, &database, &options);
+        deferring_run(&deferring_case, "ALTER TABLE elsewhere RENAME TO notes");
+        deferring_open(&here, &deferring_case, &options);
     }
     disk->make_room();
     assert_string_equal(deferring_body(&here, saved), "acknowledged");
@@ -531,7 +531,7 @@ static void a_flush_on_a_full_disk_says_so_and_goes_on_when_there_is_room(void *
     struct deferring here;
     if (!mount_small())
         return;
-    deferring_open(&here, &database, &options);
+    deferring_open(&here, &deferring_case, &options);
     const int64_t saved = save_until_full(&here);
     const tears_status status = tears_flush(here.session, NULL, 0, 2000, &result);
     if (status != TEARS_OK) {

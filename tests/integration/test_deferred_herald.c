@@ -71,7 +71,6 @@ tears_status __wrap_t3_l2_put(struct t3_l2 *l2, const struct tears_schema *schem
 
 /* ---- the test ---------------------------------------------------------------------------------------------- */
 
-static struct deferring_database database;
 static struct deferring here, peer;
 
 static int begin(void)
@@ -80,15 +79,15 @@ static int begin(void)
     const struct deferring_options owner = {.l2_url = test_nats_shared_url(), .space = space};
     const struct deferring_options other = {
         .l2_url = test_nats_shared_url(), .space = space, .not_deferred = true};
-    deferring_open(&here, &database, &owner);
-    deferring_open(&peer, &database, &other);
+    deferring_open(&here, &deferring_case, &owner);
+    deferring_open(&peer, &deferring_case, &other);
     return tears_session_new(here.client, NULL, &meanwhile) == TEARS_OK ? 0 : -1;
 }
 
 static int with_versions(void **state)
 {
     (void)state;
-    deferring_on_sqlite(&database);
+    deferring_on_sqlite(&deferring_case);
     return begin();
 }
 
@@ -96,10 +95,11 @@ static int with_versions(void **state)
 static int without_versions(void **state)
 {
     (void)state;
-    deferring_on_sqlite(&database);
-    deferring_run(&database, "DROP TABLE notes");
-    deferring_run(&database, "CREATE TABLE notes (id BIGINT PRIMARY KEY, body TEXT NOT NULL CHECK "
-                             "(length(body) <= 40), parent BIGINT)");
+    deferring_on_sqlite(&deferring_case);
+    deferring_run(&deferring_case, "DROP TABLE notes");
+    deferring_run(&deferring_case,
+                  "CREATE TABLE notes (id BIGINT PRIMARY KEY, body TEXT NOT NULL CHECK "
+                  "(length(body) <= 40), parent BIGINT)");
     return begin();
 }
 
@@ -109,7 +109,7 @@ static int end(void **state)
     tears_session_free(meanwhile);
     deferring_close(&peer);
     deferring_close(&here);
-    deferring_end(&database);
+    deferring_end(&deferring_case);
     return 0;
 }
 

@@ -16,14 +16,13 @@
 
 enum { FAULTS_MAX = 4000, ROW = 1, MANY = 3 };
 
-static struct deferring_database database;
 static struct deferring here;
 
 static int begin(void **state)
 {
     (void)state;
-    deferring_on_sqlite(&database);
-    deferring_open(&here, &database, NULL);
+    deferring_on_sqlite(&deferring_case);
+    deferring_open(&here, &deferring_case, NULL);
     return 0;
 }
 
@@ -31,7 +30,7 @@ static int end(void **state)
 {
     (void)state;
     deferring_close(&here);
-    deferring_end(&database);
+    deferring_end(&deferring_case);
     return 0;
 }
 
@@ -177,7 +176,7 @@ static tears_status try_to_open(struct deferring *process)
     struct tears_client_options options = TEARS_CLIENT_OPTIONS_INIT;
     struct tears_collection_options deferred = TEARS_COLLECTION_OPTIONS_INIT;
     struct tears_error error;
-    options.l3_url = tears_str_c(database.url);
+    options.l3_url = tears_str_c(deferring_case.url);
     options.l2_url = TEARS_STR("none");
     options.journal_path = tears_str_c(process->journal);
     options.flush_shutdown_ms = 1;
@@ -199,9 +198,9 @@ static void no_failed_allocation_of_an_opening_loses_what_waits(void **state)
         struct deferring next = {.client = NULL};
         assert_true(nth < FAULTS_MAX);
         (void)snprintf(next.journal, sizeof next.journal, "%s", here.journal);
-        deferring_run(&database, "ALTER TABLE notes RENAME TO elsewhere"); /* no last flush */
+        deferring_run(&deferring_case, "ALTER TABLE notes RENAME TO elsewhere"); /* no last flush */
         deferring_close(&here);
-        deferring_run(&database, "ALTER TABLE elsewhere RENAME TO notes");
+        deferring_run(&deferring_case, "ALTER TABLE elsewhere RENAME TO notes");
         t3_alloc_fail_at(nth);
         const tears_status status = try_to_open(&next);
         const uint64_t made = t3_alloc_count();
@@ -209,7 +208,7 @@ static void no_failed_allocation_of_an_opening_loses_what_waits(void **state)
         if (status != TEARS_OK && status != TEARS_NO_MEMORY)
             fail_msg("allocation %llu: %s", (unsigned long long)nth, tears_status_name(status));
         tears_client_free(next.client);
-        deferring_open(&here, &database, NULL);
+        deferring_open(&here, &deferring_case, NULL);
         assert_string_equal(deferring_body(&here, 1), "waits");
         assert_string_equal(deferring_body(&here, 2), "child");
         assert_int_equal(deferring_stats(&here).dead_letters, 0);

@@ -23,27 +23,26 @@ const char *__tsan_default_options(void)
     return "die_after_fork=0";
 }
 
-static struct deferring_database database;
 static bool is_postgresql;
 
 /* The table of the fixture with a column more; `code_type` is its type and what else there is to say of it. */
 static void make_table(const char *code_type)
 {
     char sql[512];
-    deferring_run(&database, "DROP TABLE notes");
+    deferring_run(&deferring_case, "DROP TABLE notes");
     (void)snprintf(sql, sizeof sql,
                    "CREATE TABLE notes (id BIGINT PRIMARY KEY, body TEXT NOT NULL CHECK "
                    "(length(body) <= 40), parent BIGINT REFERENCES notes (id), code %s, "
                    "row_version BIGINT NOT NULL DEFAULT 1)",
                    code_type);
-    deferring_run(&database, sql);
+    deferring_run(&deferring_case, sql);
 }
 
 static int on_sqlite(void **state)
 {
     (void)state;
     is_postgresql = false;
-    deferring_on_sqlite(&database);
+    deferring_on_sqlite(&deferring_case);
     make_table("TEXT");
     return 0;
 }
@@ -52,15 +51,8 @@ static int on_postgresql(void **state)
 {
     (void)state;
     is_postgresql = true;
-    deferring_on_postgresql(&database);
+    deferring_on_postgresql(&deferring_case);
     make_table("TEXT");
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    deferring_end(&database);
     return 0;
 }
 
@@ -95,7 +87,7 @@ static void in_a_process_that_dies(void (*work)(struct deferring *here))
         struct deferring here;
         struct tears_error error;
         const struct deferring_options none = {0};
-        if (deferring_try_open(&here, &database, &none, &error) != TEARS_OK)
+        if (deferring_try_open(&here, &deferring_case, &none, &error) != TEARS_OK)
             _exit(1);
         work(&here);
         _exit(0);
@@ -171,7 +163,7 @@ static void check_letter(const struct deferring *here, const struct poison *pois
 static void flush_poison(const struct poison *poison)
 {
     struct deferring here;
-    deferring_open(&here, &database, NULL);
+    deferring_open(&here, &deferring_case, NULL);
     const int64_t before = deferring_rows_in_l3(&here);
     for (int64_t id = 1; id <= PARENTS; id++) {
         const bool is_bad = id == BAD;
@@ -222,8 +214,9 @@ static void trap_18_a_row_without_a_column_that_became_required(void **state)
 
 static void take_the_code(void)
 {
-    deferring_run(&database, "CREATE UNIQUE INDEX codes ON notes (code) WHERE code <> '1'");
-    deferring_run(&database, "INSERT INTO notes (id, body, code) VALUES (5000, 'x', 'taken')");
+    deferring_run(&deferring_case, "CREATE UNIQUE INDEX codes ON notes (code) WHERE code <> '1'");
+    deferring_run(&deferring_case,
+                  "INSERT INTO notes (id, body, code) VALUES (5000, 'x', 'taken')");
 }
 
 static void trap_18_a_row_that_clashes_with_another(void **state)
@@ -239,7 +232,7 @@ static void trap_18_a_row_that_clashes_with_another(void **state)
 
 static void shorten_the_code(void)
 {
-    deferring_run(&database, "ALTER TABLE notes ALTER COLUMN code TYPE varchar(5)");
+    deferring_run(&deferring_case, "ALTER TABLE notes ALTER COLUMN code TYPE varchar(5)");
 }
 
 static void trap_18_a_text_that_is_too_long(void **state)
@@ -257,14 +250,14 @@ static void trap_18_a_row_whose_parent_is_missing_waits(void **state)
 {
     (void)state;
     struct deferring here;
-    deferring_open(&here, &database, NULL);
+    deferring_open(&here, &deferring_case, NULL);
     for (int64_t id = 1; id <= PARENTS; id++)
         save_child(&here, id + CHILD, id == BAD ? 999 : id + CHILD);
     const struct tears_flush_result result = deferring_flush(&here);
     assert_int_equal(result.written, PARENTS - 1);
     assert_int_equal(result.parked, 1);
     assert_int_equal(result.dead, 0);
-    deferring_run(&database, "INSERT INTO notes (id, body) VALUES (999, 'it came')");
+    deferring_run(&deferring_case, "INSERT INTO notes (id, body) VALUES (999, 'it came')");
     assert_int_equal(deferring_flush(&here).written, 1);
     deferring_close(&here);
 }
@@ -274,7 +267,7 @@ static void a_parent_that_comes_200_batches_later_lets_its_child_in(void **state
     (void)state;
     enum { BATCHES = 200 };
     struct deferring here;
-    deferring_open(&here, &database, NULL);
+    deferring_open(&here, &deferring_case, NULL);
     save_child(&here, 1, 5000);
     for (int64_t id = 10; id < 10 + BATCHES; id++) {
         save(&here, id, "other", "1");
@@ -315,9 +308,9 @@ static void rows_of_a_table_that_nobody_has_opened_wait_for_a_flush_of_everythin
     const struct tears_str notes = TEARS_STR("notes");
     struct tears_flush_result result = TEARS_FLUSH_RESULT_INIT;
     struct deferring here;
-    deferring_run(&database, "CREATE TABLE others (id BIGINT PRIMARY KEY, body TEXT)");
+    deferring_run(&deferring_case, "CREATE TABLE others (id BIGINT PRIMARY KEY, body TEXT)");
     in_a_process_that_dies(save_elsewhere);
-    deferring_open(&here, &database, NULL);
+    deferring_open(&here, &deferring_case, NULL);
     assert_int_equal(tears_flush(here.session, &notes, 1, 10000, &result), TEARS_OK);
     assert_int_equal(result.waiting, 0);
     assert_int_equal(deferring_rows_in_l3(&here), 20);
@@ -345,8 +338,8 @@ static void a_column_that_was_added_has_its_default(void **state)
     (void)state;
     struct deferring here;
     in_a_process_that_dies(save_codes);
-    deferring_run(&database, "ALTER TABLE notes ADD COLUMN extra BIGINT DEFAULT 77");
-    deferring_open(&here, &database, NULL);
+    deferring_run(&deferring_case, "ALTER TABLE notes ADD COLUMN extra BIGINT DEFAULT 77");
+    deferring_open(&here, &deferring_case, NULL);
     assert_string_equal(deferring_body(&here, 7), "note");
     const struct tears_flush_result result = deferring_flush(&here);
     assert_int_equal(result.waiting + result.dead, 0);
@@ -362,8 +355,8 @@ static void a_write_of_a_column_that_was_dropped_is_a_dead_letter(void **state)
     const struct tears_dead *dead = NULL;
     struct deferring here;
     in_a_process_that_dies(save_codes);
-    deferring_run(&database, "ALTER TABLE notes DROP COLUMN code");
-    deferring_open(&here, &database, NULL);
+    deferring_run(&deferring_case, "ALTER TABLE notes DROP COLUMN code");
+    deferring_open(&here, &deferring_case, NULL);
     (void)deferring_flush(&here);
     assert_int_equal(deferring_rows_in_l3(&here), 19);
     assert_string_equal(deferring_body(&here, 7), "");
@@ -382,14 +375,14 @@ static void a_column_whose_type_was_changed_loses_nothing(void **state)
 {
     (void)state;
     struct deferring here;
-    deferring_open(&here, &database, &(struct deferring_options){.shutdown_ms = 1});
+    deferring_open(&here, &deferring_case, &(struct deferring_options){.shutdown_ms = 1});
     for (int64_t id = 1; id <= 20; id++)
         save(&here, id, "note", id == 7 ? "seven" : "7");
-    deferring_run(&database, "ALTER TABLE notes ALTER COLUMN code TYPE bigint USING 0");
+    deferring_run(&deferring_case, "ALTER TABLE notes ALTER COLUMN code TYPE bigint USING 0");
     const struct tears_flush_result result = deferring_flush(&here);
     assert_int_equal(result.waiting + result.dead, 20);
     deferring_close(&here);
-    deferring_open(&here, &database, NULL);
+    deferring_open(&here, &deferring_case, NULL);
     (void)deferring_flush(&here);
     const struct tears_client_stats stats = deferring_stats(&here);
     const int64_t rows = deferring_rows_in_l3(&here);
@@ -401,8 +394,8 @@ static void a_column_whose_type_was_changed_loses_nothing(void **state)
     deferring_close(&here);
 }
 
-#define ON_SQLITE(test) cmocka_unit_test_setup_teardown(test, on_sqlite, end)
-#define ON_PG(test)     cmocka_unit_test_setup_teardown(test, on_postgresql, end)
+#define ON_SQLITE(test) cmocka_unit_test_setup_teardown(test, on_sqlite, deferring_tear_down)
+#define ON_PG(test)     cmocka_unit_test_setup_teardown(test, on_postgresql, deferring_tear_down)
 #define ON_BOTH(test)   ON_SQLITE(test), ON_PG(test)
 
 int main(void)

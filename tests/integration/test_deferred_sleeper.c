@@ -35,7 +35,6 @@ const char *__tsan_default_options(void)
 
 enum { TAKE_OVER_MS = 300, HOT_ROW = 1, ROUNDS = 6, MESSAGE_BYTES = 512 };
 
-static struct deferring_database database;
 static const struct deferring_options options = {.take_over_ms = TAKE_OVER_MS, .shutdown_ms = 1};
 
 /* ---- the sleeper -------------------------------------------------------------------------------------- */
@@ -99,7 +98,7 @@ static void run_sleeper(struct sleeper *sleeper)
     struct deferring here;
     struct tears_error error;
     pthread_t thread;
-    if (deferring_try_open(&here, &database, &options, &error) != TEARS_OK)
+    if (deferring_try_open(&here, &deferring_case, &options, &error) != TEARS_OK)
         _exit(3);
     struct flushing flushing = {sleeper, here.client};
     if (pthread_create(&thread, NULL, flush_on, &flushing) != 0)
@@ -149,7 +148,7 @@ static void wake(const struct sleeper *sleeper)
 
 static const char *journal_path(void)
 {
-    return temp_folder_path(&database.folder, "journal");
+    return temp_folder_path(&deferring_case.folder, "journal");
 }
 
 /* Whether the sleeper was stopped in the middle of a write to the journal, whose file stays locked then. */
@@ -177,7 +176,7 @@ static void put_to_sleep_outside_the_journal(const struct sleeper *sleeper)
 static void take_over(struct deferring *taker)
 {
     (void)usleep((TAKE_OVER_MS + 50) * 1000);
-    deferring_open(taker, &database, &options);
+    deferring_open(taker, &deferring_case, &options);
 }
 
 static bool try_to_flush(struct deferring *taker, uint64_t wait_ms)
@@ -235,8 +234,8 @@ static void check_l3(struct deferring *taker, const struct sleeper *sleeper)
 
 static void forget_rows(void)
 {
-    deferring_run(&database, "DELETE FROM notes");
-    deferring_run(&database, "DELETE FROM written");
+    deferring_run(&deferring_case, "DELETE FROM notes");
+    deferring_run(&deferring_case, "DELETE FROM written");
 }
 
 /* The journal becomes another's, who flushes for so long, and then the sleeper wakes up.  Whether all was flushed while it slept. */
@@ -294,7 +293,7 @@ static int64_t ask(PGconn *conn, const char *sql)
 static void trap_21_an_owner_that_sleeps_with_an_open_transaction_stops_nobody(void **state)
 {
     (void)state;
-    PGconn *conn = PQconnectdb(database.url);
+    PGconn *conn = PQconnectdb(deferring_case.url);
     struct sleeper *sleeper = start_sleeper();
     (void)ask(conn, "BEGIN");
     (void)ask(conn, "LOCK TABLE notes IN SHARE ROW EXCLUSIVE MODE");
@@ -314,20 +313,22 @@ static void trap_21_an_owner_that_sleeps_with_an_open_transaction_stops_nobody(v
 static int on_sqlite(void **state)
 {
     (void)state;
-    deferring_on_sqlite(&database);
-    deferring_run(&database, "CREATE TABLE written (id BIGINT, body TEXT)");
-    deferring_run(&database, "CREATE TRIGGER note_insert AFTER INSERT ON notes BEGIN INSERT INTO "
-                             "written VALUES (NEW.id, NEW.body); END");
-    deferring_run(&database, "CREATE TRIGGER note_update AFTER UPDATE ON notes BEGIN INSERT INTO "
-                             "written VALUES (NEW.id, NEW.body); END");
+    deferring_on_sqlite(&deferring_case);
+    deferring_run(&deferring_case, "CREATE TABLE written (id BIGINT, body TEXT)");
+    deferring_run(&deferring_case,
+                  "CREATE TRIGGER note_insert AFTER INSERT ON notes BEGIN INSERT INTO "
+                  "written VALUES (NEW.id, NEW.body); END");
+    deferring_run(&deferring_case,
+                  "CREATE TRIGGER note_update AFTER UPDATE ON notes BEGIN INSERT INTO "
+                  "written VALUES (NEW.id, NEW.body); END");
     return 0;
 }
 
 static int on_postgresql(void **state)
 {
     (void)state;
-    deferring_on_postgresql(&database);
-    test_pg_run(database.url,
+    deferring_on_postgresql(&deferring_case);
+    test_pg_run(deferring_case.url,
                 "CREATE TABLE written (id BIGINT, body TEXT);"
                 "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO "
                 "written VALUES (NEW.id, NEW.body); RETURN NULL; END $$;"
@@ -336,23 +337,18 @@ static int on_postgresql(void **state)
     return 0;
 }
 
-static int end(void **state)
-{
-    (void)state;
-    deferring_end(&database);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
-            trap_21_an_owner_that_slept_through_its_take_over_writes_nothing_more, on_sqlite, end),
+            trap_21_an_owner_that_slept_through_its_take_over_writes_nothing_more, on_sqlite,
+            deferring_tear_down),
         cmocka_unit_test_setup_teardown(
             trap_21_an_owner_that_slept_through_its_take_over_writes_nothing_more, on_postgresql,
-            end),
+            deferring_tear_down),
         cmocka_unit_test_setup_teardown(
-            trap_21_an_owner_that_sleeps_with_an_open_transaction_stops_nobody, on_postgresql, end),
+            trap_21_an_owner_that_sleeps_with_an_open_transaction_stops_nobody, on_postgresql,
+            deferring_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

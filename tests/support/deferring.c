@@ -56,6 +56,29 @@ void deferring_end(struct deferring_database *database)
     temp_folder_remove(&database->folder);
 }
 
+struct deferring_database deferring_case;
+
+int deferring_set_up_sqlite(void **state)
+{
+    (void)state;
+    deferring_on_sqlite(&deferring_case);
+    return 0;
+}
+
+int deferring_set_up_postgresql(void **state)
+{
+    (void)state;
+    deferring_on_postgresql(&deferring_case);
+    return 0;
+}
+
+int deferring_tear_down(void **state)
+{
+    (void)state;
+    deferring_end(&deferring_case);
+    return 0;
+}
+
 static void open_collection(struct deferring *process, const struct deferring_options *given)
 {
     struct tears_collection_options options = TEARS_COLLECTION_OPTIONS_INIT;

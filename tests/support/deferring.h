@@ -22,6 +22,12 @@ void deferring_on_postgresql(struct deferring_database *database);
 void deferring_run(const struct deferring_database *database, const char *sql);
 void deferring_end(struct deferring_database *database);
 
+/* The database of the case at hand, and what makes and ends it: for cmocka. */
+extern struct deferring_database deferring_case;
+int deferring_set_up_sqlite(void **state);
+int deferring_set_up_postgresql(void **state);
+int deferring_tear_down(void **state);
+
 /* A process. */
 struct deferring {
     tears_client *client;
