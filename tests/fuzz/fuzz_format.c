@@ -4,76 +4,10 @@
  * What must hold: what is dumped loads again and dumps the same; after a failure the document is as it was;
  * what was put is what is got.
  */
-#include "base/str.h"
 #include "codec/format_json.h"
-
-#include <stdlib.h>
+#include "document.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-static struct tears_owned_text dump(const tears_document *document)
-{
-    struct tears_owned_text text = TEARS_OWNED_TEXT_INIT;
-    check(tears_document_dump(document, &text, NULL) == TEARS_OK);
-    return text;
-}
-
-static void expect_same(const tears_document *document, struct tears_owned_text *before)
-{
-    struct tears_owned_text now = dump(document);
-    check(t3_str_equal(tears_owned_text_str(&now), tears_owned_text_str(before)));
-    tears_owned_text_free(&now);
-}
-
-static void check_reload(const tears_document *document)
-{
-    struct tears_owned_text text = dump(document);
-    tears_document *again = NULL;
-    check(tears_document_load(t3_format_json(), tears_owned_text_str(&text), &again, NULL) ==
-          TEARS_OK);
-    expect_same(again, &text);
-    tears_document_free(again);
-    tears_owned_text_free(&text);
-}
-
-static void change(tears_document *document, struct tears_str path, struct tears_str value)
-{
-    struct tears_owned_text before = dump(document);
-    struct tears_owned_text found = TEARS_OWNED_TEXT_INIT;
-    struct tears_error error = {0};
-    if (tears_document_set(document, path, value, &error) == TEARS_OK) {
-        check_reload(document);
-        const bool at_end = path.len > 0 && path.ptr[path.len - 1] == '-';
-        check(tears_document_get(document, path, &found, NULL) == TEARS_OK || at_end);
-    } else {
-        check(error.message[0] != '\0');
-        expect_same(document, &before);
-    }
-    tears_owned_text_free(&before);
-    before = dump(document);
-    if (tears_document_merge(document, value, NULL) == TEARS_OK)
-        check_reload(document);
-    else
-        expect_same(document, &before);
-    tears_owned_text_free(&before);
-    tears_owned_text_free(&found);
-}
-
-/* The text up to the next newline; *rest is what follows. */
-static struct tears_str take_line(struct tears_str *rest)
-{
-    const char *newline = rest->len > 0 ? memchr(rest->ptr, '\n', rest->len) : NULL;
-    const size_t len = newline != NULL ? (size_t)(newline - rest->ptr) : rest->len;
-    const struct tears_str line = tears_str_n(rest->ptr, len);
-    *rest = t3_str_from(*rest, len + 1);
-    return line;
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -83,8 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct tears_str path = take_line(&rest);
     if (tears_document_load(t3_format_json(), text, &document, NULL) != TEARS_OK)
         return 0;
-    check_reload(document);
-    change(document, path, rest);
+    check_reload(document, t3_format_json());
+    change(document, t3_format_json(), path, rest);
     tears_document_free(document);
     return 0;
 }
